@@ -1,0 +1,29 @@
+"""Builds the Cython extensions in ext/; everything else is in pyproject.toml.
+
+SIDEGATE_BUILD_NATIVE=require (default) compiles them and fails without a
+compiler; =off builds the pure `py3-none-any` wheel.  There is no "try": a wheel
+that silently lacks its native modules is worse than a failed build.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+MODULES = {"sidegate.native._gear": "ext/gear.pyx", "sidegate.native._aws_chunked": "ext/aws_chunked.pyx"}
+
+
+def native_modules() -> list[Extension]:
+    mode = os.environ.get("SIDEGATE_BUILD_NATIVE", "require")
+    if mode == "off":
+        return []
+    if mode != "require":
+        raise SystemExit(f"SIDEGATE_BUILD_NATIVE={mode!r}: use 'require' or 'off'")
+    from Cython.Build import cythonize
+
+    extensions = [
+        Extension(name, [source], extra_compile_args=["-O3"]) for name, source in MODULES.items()
+    ]
+    return cythonize(extensions, build_dir="build/cython", language_level=3)
+
+
+setup(ext_modules=native_modules())

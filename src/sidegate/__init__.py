@@ -1,0 +1,1 @@
+"""Versioned S3 gateway for data pipelines."""
