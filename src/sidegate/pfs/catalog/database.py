@@ -1,0 +1,189 @@
+"""The catalog's connection: one engine, reads, and grouped writes.
+
+Decides how SQLite is opened and how concurrent writers share a transaction;
+knows no table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from sidegate.errors import Unavailable, Unsupported
+
+HEAD_REVISION = "0001"
+BUSY_SECONDS = 30
+
+T = TypeVar("T")
+
+
+class _Ticket(Generic[T]):
+    """One caller's write, waiting in a group."""
+
+    __slots__ = ("done", "durable", "error", "operation", "value")
+
+    def __init__(self, operation: Callable[[Connection], T], durable: bool) -> None:
+        self.operation = operation
+        self.durable = durable
+        self.done = False
+        self.error: BaseException | None = None
+        self.value: T | None = None
+
+    def result(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # T may itself be None
+
+
+class Contents(Protocol):
+    """What must be stored before the rows that refer to it."""
+
+    def flush_index(self, connection: Connection) -> None:
+        """Add the index rows of everything stored since the last time."""
+
+    def index_flushed(self) -> None:
+        """The transaction of the last `flush_index` is committed."""
+
+    def sync(self) -> None:
+        """Return once everything stored is on disk."""
+
+
+class Database:
+    """The catalog of one store; usable from any thread."""
+
+    def __init__(self, engine: Engine, contents: Contents, *, durable: bool) -> None:
+        """`durable`: every write survives the machine, not only the process."""
+        self.engine = engine
+        self._contents = contents
+        self._durable = durable
+        self._queue: list[_Ticket[Any]] = []
+        self._queue_lock = threading.Lock()
+        self._leader_lock = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection that sees one snapshot and never blocks on writers."""
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    def write(self, operation: Callable[[Connection], T], *, durable: bool = False) -> T:
+        """Run `operation` in a write transaction and return when it is committed.
+
+        Concurrent callers share one transaction: whoever comes first commits
+        for all that queued up meanwhile.  An operation that raises is undone
+        alone.  With `durable`, and always in a durable store, the chunks and
+        then the transaction are on disk on return.
+        """
+        ticket = _Ticket(operation, durable or self._durable)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._leader_lock:
+            if not ticket.done:
+                self._commit_group()
+        return ticket.result()
+
+    def _commit_group(self) -> None:
+        with self._queue_lock:
+            group, self._queue = self._queue, []
+        try:
+            self._transact(group, durable=any(ticket.durable for ticket in group))
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = ticket.error or _explain(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for ticket in group:
+                ticket.done = True
+
+    def _transact(self, group: list[_Ticket[Any]], *, durable: bool) -> None:
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._contents.flush_index(connection)
+            for ticket in group:
+                self._run(connection, ticket)
+            if durable:
+                self._contents.sync()
+            connection.commit()
+        self._contents.index_flushed()
+
+    @staticmethod
+    def _run(connection: Connection, ticket: _Ticket[Any]) -> None:
+        savepoint = connection.begin_nested()
+        try:
+            ticket.value = ticket.operation(connection)
+            savepoint.commit()
+        except Exception as error:  # noqa: BLE001 - handed to the caller that queued it
+            savepoint.rollback()
+            ticket.error = error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _explain(error: BaseException) -> BaseException:
+    if isinstance(error, OperationalError) and "locked" in str(error):
+        return Unavailable(
+            f"the catalog was busy for {BUSY_SECONDS} seconds",
+            remedy="another sidegate process holds it; try again when it is done",
+        )
+    return error
+
+
+def open_engine(path: Path) -> Engine:
+    """Return an engine on the SQLite file at `path`, in WAL mode.
+
+    Each write transaction sets `synchronous` for itself: FULL survives the
+    machine, NORMAL the process (after a power cut the catalog is consistent but
+    may lack the last transactions).  https://www.sqlite.org/pragma.html
+    """
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, pool_size=32)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where the code says so
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    "cache_size=-16384",
+    "journal_size_limit=67108864",
+)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the catalog to this release's schema; refuses a newer one."""
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current == HEAD_REVISION:
+            return
+        if current is not None and current > HEAD_REVISION:
+            raise Unsupported(
+                f"the store's catalog has schema {current}, this release knows {HEAD_REVISION}",
+                remedy="upgrade sidegate",
+            )
+        configuration = Config()
+        configuration.set_main_option("script_location", "sidegate.pfs.catalog:migrations")
+        configuration.set_main_option("path_separator", "os")
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, HEAD_REVISION)
+        connection.commit()

@@ -1,0 +1,315 @@
+"""The chunk store: content-addressed bytes over packs and the catalog's index.
+
+Puts a chunk once however often it comes, finds it again, reads it.  What is put
+is in the page cache when `put` returns and visible to this process; the index
+row follows with the next catalog transaction (`flush_index` runs inside it), so
+a committed row never names a chunk that the index does not have.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from sidegate.errors import Corrupt
+from sidegate.pfs.catalog.schema import CHUNKS, PACKS
+from sidegate.pfs.compression import RAW, decode_payload, encode_payload
+from sidegate.pfs.ids import Buffer, ChunkId
+from sidegate.pfs.packs import PACK_BYTES, PackFile, PackRecord, PackWriter, pack_path, recover
+
+if TYPE_CHECKING:
+    from sidegate.pfs.catalog.database import Database
+
+OPEN_PACKS = 128
+"""Packs kept open for reading; their descriptors close when unused."""
+
+PLAIN_CACHE_BYTES = 32 << 20
+"""Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
+
+_LOOKUP_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a chunk's payload lies."""
+
+    pack: PackFile
+    offset: int
+    stored_bytes: int
+    plain_bytes: int
+    encoding: int
+
+    @property
+    def raw(self) -> bool:
+        """Whether the payload is the plain bytes."""
+        return self.encoding == RAW
+
+
+class ChunkStore:
+    """All chunks of one store; safe to use from several threads."""
+
+    def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._database: Database | None = None
+        self._lock = threading.Lock()
+        self._writer: PackWriter | None = None
+        self._writer_id = 0
+        self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
+        self._sealed: list[str] = []
+        self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
+        self._flushing_sealed: list[str] = []
+        self._pack_names: dict[int, str] = {}
+        self._open_packs: OrderedDict[str, PackFile] = OrderedDict()
+        self._plain = _PlainCache(PLAIN_CACHE_BYTES)
+
+    def attach(self, database: Database) -> None:
+        """Give the store its catalog; the two refer to each other."""
+        self._database = database
+
+    @property
+    def database(self) -> Database:
+        """The catalog that holds the index."""
+        if self._database is None:
+            raise RuntimeError("the chunk store has no catalog yet")
+        return self._database
+
+    # -- writing ---------------------------------------------------------
+
+    def put(self, plain: Buffer) -> ChunkId:
+        """Store `plain` unless it is there already; return its id."""
+        chunk = ChunkId(blake3(plain).digest())
+        if not self._known(chunk):
+            encoding, payload = encode_payload(plain)
+            self._append(chunk, encoding, payload, len(plain))
+        return chunk
+
+    def _known(self, chunk: ChunkId) -> bool:
+        if chunk in self._unindexed:
+            return True
+        query = select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == chunk)
+        with self.database.read() as connection:
+            row = connection.execute(query).first()
+        return row is not None and row[0] is None
+
+    def _append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> None:
+        with self._lock:
+            writer = self._writer
+            if writer is None or writer.position >= PACK_BYTES:
+                writer = self._next_pack()
+            record = writer.append(chunk, encoding, payload, plain_bytes)
+            self._unindexed[chunk] = (writer.name, record)
+
+    def _next_pack(self) -> PackWriter:
+        if self._writer is not None:
+            self._writer.seal()
+            self._sealed.append(self._writer.name)
+        self._writer = PackWriter(self._directory, self._clock())
+        return self._writer
+
+    def flush_index(self, connection: Connection) -> None:
+        """Write the index rows of all that was put; runs inside each transaction."""
+        with self._lock:
+            self._flushing = dict(self._unindexed)
+            self._flushing_sealed = list(self._sealed)
+        names = {name for name, _ in self._flushing.values()} | set(self._flushing_sealed)
+        if not names:
+            return
+        ids = self._register_packs(connection, names)
+        rows = [_index_row(ids[name], record) for name, record in self._flushing.values()]
+        if rows:
+            _insert_rows(connection, rows)
+        for name in self._flushing_sealed:
+            connection.execute(update(PACKS).where(PACKS.c.name == name).values(sealed=True))
+
+    def index_flushed(self) -> None:
+        """The transaction of the last `flush_index` is committed: others see its rows."""
+        with self._lock:
+            for chunk in self._flushing:
+                self._unindexed.pop(chunk, None)
+            del self._sealed[: len(self._flushing_sealed)]
+            self._flushing, self._flushing_sealed = {}, []
+
+    def _register_packs(self, connection: Connection, names: set[str]) -> dict[str, int]:
+        rows = [{"name": name, "sealed": False, "created_us": self._clock()} for name in sorted(names)]
+        connection.execute(insert(PACKS).on_conflict_do_nothing(index_elements=["name"]), rows)
+        found = connection.execute(select(PACKS.c.name, PACKS.c.id).where(PACKS.c.name.in_(names)))
+        return {row.name: row.id for row in found}
+
+    def sync(self) -> None:
+        """Return once every chunk put so far is on disk."""
+        with self._lock:
+            writer = self._writer
+        if writer is not None:
+            writer.sync()
+
+    def close(self) -> None:
+        """Seal the open pack; the index rows must have been flushed."""
+        with self._lock:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.seal()
+            name = writer.name
+            self.database.write(
+                lambda connection: connection.execute(
+                    update(PACKS).where(PACKS.c.name == name).values(sealed=True)
+                )
+            )
+        self._open_packs.clear()
+
+    # -- reading ---------------------------------------------------------
+
+    def locate(self, chunks: Iterable[ChunkId]) -> dict[ChunkId, Location]:
+        """Return where each chunk lies; raises Corrupt for one that is lost."""
+        wanted = list(dict.fromkeys(chunks))
+        found: dict[ChunkId, Location] = {}
+        missing = []
+        for chunk in wanted:
+            entry = self._unindexed.get(chunk)
+            if entry is None:
+                missing.append(chunk)
+            else:
+                found[chunk] = self._location(entry[0], *entry[1][1:])
+        for start in range(0, len(missing), _LOOKUP_BATCH):
+            self._locate_indexed(missing[start : start + _LOOKUP_BATCH], found)
+        for chunk in missing:
+            if chunk not in found:
+                raise Corrupt(f"chunk {chunk.hex()} is not in the store", remedy="run `sidegate fsck`")
+        return found
+
+    def _locate_indexed(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
+        columns = (CHUNKS.c.id, CHUNKS.c.pack, CHUNKS.c.offset, CHUNKS.c.stored_bytes)
+        query = select(*columns, CHUNKS.c.plain_bytes, CHUNKS.c.encoding).where(CHUNKS.c.id.in_(chunks))
+        with self.database.read() as connection:
+            for chunk, pack, offset, stored_bytes, plain_bytes, encoding in connection.execute(query):
+                name = self._pack_name(connection, pack)
+                found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
+
+    def _pack_name(self, connection: Connection, pack: int) -> str:
+        name = self._pack_names.get(pack)
+        if name is None:
+            name = connection.execute(select(PACKS.c.name).where(PACKS.c.id == pack)).scalar_one()
+            self._pack_names[pack] = name
+        return name
+
+    def _location(self, name: str, offset: int, stored: int, plain: int, encoding: int) -> Location:
+        with self._lock:
+            pack = self._open_packs.get(name)
+            if pack is None:
+                pack = self._open_packs[name] = PackFile.open(pack_path(self._directory, name))
+                if len(self._open_packs) > OPEN_PACKS:
+                    self._open_packs.popitem(last=False)
+            else:
+                self._open_packs.move_to_end(name)
+        return Location(pack, offset, stored, plain, encoding)
+
+    def load(self, chunk: ChunkId, location: Location) -> bytes:
+        """Return a chunk's plain bytes, from the cache where it was compressed."""
+        if location.raw:
+            return location.pack.read(location.offset, location.stored_bytes)
+        plain = self._plain.get(chunk)
+        if plain is None:
+            payload = location.pack.read(location.offset, location.stored_bytes)
+            plain = decode_payload(location.encoding, payload, location.plain_bytes)
+            self._plain.put(chunk, plain)
+        return plain
+
+    def get(self, chunk: ChunkId) -> bytes:
+        """Return a chunk's plain bytes, checked against its id."""
+        location = self.locate((chunk,))[chunk]
+        plain = self.load(chunk, location)
+        if blake3(plain).digest() != chunk:
+            raise Corrupt(
+                f"chunk {chunk.hex()} in pack {location.pack.path.name} is damaged",
+                remedy="run `sidegate fsck`",
+            )
+        return plain
+
+    # -- recovery --------------------------------------------------------
+
+    def recover_abandoned(self) -> int:
+        """Seal packs whose writer died and index their chunks; return how many.
+
+        A pack that the catalog has never heard of holds nothing acknowledged;
+        collection removes it.
+        """
+        with self.database.read() as connection:
+            unsealed = connection.execute(select(PACKS.c.name).where(~PACKS.c.sealed)).scalars().all()
+        recovered = 0
+        for name in unsealed:
+            if self._writer is not None and name == self._writer.name:
+                continue
+            records = recover(pack_path(self._directory, name))
+            if records is not None:
+                self.database.write(self._adoption(name, records))
+                recovered += 1
+        return recovered
+
+    def _adoption(self, name: str, records: list[PackRecord]) -> Callable[[Connection], None]:
+        def adopt(connection: Connection) -> None:
+            pack = self._register_packs(connection, {name})[name]
+            if records:
+                rows = [_index_row(pack, record) for record in records]
+                connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
+            connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
+
+        return adopt
+
+
+def _index_row(pack: int, record: PackRecord) -> dict[str, object]:
+    return {
+        "id": record.chunk,
+        "pack": pack,
+        "offset": record.offset,
+        "stored_bytes": record.stored_bytes,
+        "plain_bytes": record.plain_bytes,
+        "encoding": record.encoding,
+        "condemned_us": None,
+    }
+
+
+def _insert_rows(connection: Connection, rows: list[dict[str, object]]) -> None:
+    """Insert index rows; a condemned chunk's row moves to its new place."""
+    statement = insert(CHUNKS).values({name: bindparam(name) for name in rows[0]})
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id"],
+            set_={name: statement.excluded[name] for name in rows[0] if name != "id"},
+            where=CHUNKS.c.condemned_us.is_not(None),
+        ),
+        rows,
+    )
+
+
+class _PlainCache:
+    """Least-recently-used plain chunks, bounded in bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._entries: OrderedDict[ChunkId, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, chunk: ChunkId) -> bytes | None:
+        with self._lock:
+            plain = self._entries.get(chunk)
+            if plain is not None:
+                self._entries.move_to_end(chunk)
+            return plain
+
+    def put(self, chunk: ChunkId, plain: bytes) -> None:
+        with self._lock:
+            if chunk in self._entries:
+                return
+            self._entries[chunk] = plain
+            self._bytes += len(plain)
+            while self._bytes > self._limit_bytes:
+                self._bytes -= len(self._entries.popitem(last=False)[1])

@@ -1,0 +1,82 @@
+"""Variable-length integers and strings: the alphabet of every stored record.
+
+An integer is unsigned LEB128 (7 bits per byte, least significant group first,
+the high bit set on all but the last).  A byte string is its length followed by
+its bytes; text is a byte string in UTF-8.
+"""
+
+from __future__ import annotations
+
+from sidegate.errors import Corrupt
+
+
+def encode_integer(value: int) -> bytes:
+    """Return `value` (non-negative) as LEB128."""
+    if value < 0x80:
+        return _SINGLE[value]
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+_SINGLE = [bytes((value,)) for value in range(0x80)]
+
+
+def encode_bytes(value: bytes) -> bytes:
+    """Return `value` preceded by its length."""
+    return encode_integer(len(value)) + value
+
+
+def encode_text(value: str) -> bytes:
+    """Return `value` in UTF-8 preceded by its length in bytes."""
+    return encode_bytes(value.encode())
+
+
+class Decoder:
+    """Reads what the functions above wrote; raises Corrupt at a torn end."""
+
+    __slots__ = ("data", "offset")
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        self.data = data
+        self.offset = offset
+
+    def integer(self) -> int:
+        """Read an unsigned LEB128 integer of at most 63 bits."""
+        data, offset = self.data, self.offset
+        value = shift = 0
+        while True:
+            if offset >= len(data) or shift > 63:
+                raise Corrupt(f"stored record ends inside an integer at byte {offset}", offset=offset)
+            byte = data[offset]
+            offset += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                self.offset = offset
+                return value
+            shift += 7
+
+    def take(self, length: int) -> bytes:
+        """Read exactly `length` bytes."""
+        end = self.offset + length
+        if end > len(self.data):
+            raise Corrupt(f"stored record ends early: byte {end} of {len(self.data)}", offset=self.offset)
+        value = self.data[self.offset : end]
+        self.offset = end
+        return value
+
+    def bytes(self) -> bytes:
+        """Read a length and that many bytes."""
+        return self.take(self.integer())
+
+    def text(self) -> str:
+        """Read a length and that many bytes of UTF-8."""
+        return self.bytes().decode()
+
+    def finish(self) -> None:
+        """Raise Corrupt unless everything was read."""
+        if self.offset != len(self.data):
+            raise Corrupt(f"{len(self.data) - self.offset} stray bytes after a stored record")

@@ -1,0 +1,107 @@
+"""Long extent lists, stored as a shallow tree of nodes beside the index.
+
+A node is a chunk: a level byte, a count, then entries.  Level 0 holds extents;
+above it an entry is (child id, bytes below, extents below), so that a range of
+a file of any size reads one node per level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from sidegate.errors import Corrupt
+from sidegate.pfs.chunks import ChunkStore
+from sidegate.pfs.encoding import Decoder, encode_integer
+from sidegate.pfs.extents import Extent, decode_extent, encode_extent, slice_extents, total_bytes
+from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
+from sidegate.pfs.ids import ChunkId, NodeId
+
+FANOUT = 1024
+_MAGIC = b"SGX1"
+
+
+class _Child(NamedTuple):
+    node: NodeId
+    size_bytes: int
+    extent_count: int
+
+
+def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
+    return _MAGIC + bytes((level,)) + encode_integer(count) + b"".join(entries)
+
+
+def _encode_child(child: _Child) -> bytes:
+    return child.node + encode_integer(child.size_bytes) + encode_integer(child.extent_count)
+
+
+def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Extent, ...] | ExtentList:
+    """Return `extents` for a file record: inline when short, else stored."""
+    if len(extents) <= INLINE_EXTENTS:
+        return extents
+    level = 0
+    children = [_store_leaf(chunks, extents[i : i + FANOUT]) for i in range(0, len(extents), FANOUT)]
+    while len(children) > 1:
+        level += 1
+        groups = (children[i : i + FANOUT] for i in range(0, len(children), FANOUT))
+        children = [_store_inner(chunks, level, group) for group in groups]
+    return ExtentList(children[0].node, len(extents))
+
+
+def _store_leaf(chunks: ChunkStore, extents: tuple[Extent, ...]) -> _Child:
+    data = _encode_node(0, map(encode_extent, extents), len(extents))
+    return _Child(NodeId(chunks.put(data)), total_bytes(extents), len(extents))
+
+
+def _store_inner(chunks: ChunkStore, level: int, children: list[_Child]) -> _Child:
+    data = _encode_node(level, map(_encode_child, children), len(children))
+    size_bytes = sum(child.size_bytes for child in children)
+    return _Child(NodeId(chunks.put(data)), size_bytes, sum(child.extent_count for child in children))
+
+
+def load_extents(
+    chunks: ChunkStore, extents: tuple[Extent, ...] | ExtentList, offset: int = 0, end: int | None = None
+) -> Iterator[Extent]:
+    """Yield the extents of bytes `offset` to `end` (exclusive; None: all)."""
+    stop = 1 << 63 if end is None else end
+    if isinstance(extents, ExtentList):
+        yield from _walk(chunks, extents.node, offset, stop)
+    else:
+        yield from slice_extents(extents, offset, stop)
+
+
+def _walk(chunks: ChunkStore, node: NodeId, offset: int, end: int) -> Iterator[Extent]:
+    level, decoder, count = open_node(chunks, node)
+    if level == 0:
+        yield from slice_extents((decode_extent(decoder) for _ in range(count)), offset, end)
+        return
+    position = 0
+    for _ in range(count):
+        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
+        first, last = max(offset - position, 0), min(end - position, child.size_bytes)
+        if first < last:
+            yield from _walk(chunks, child.node, first, last)
+        position += child.size_bytes
+
+
+def open_node(chunks: ChunkStore, node: NodeId) -> tuple[int, Decoder, int]:
+    """Return a node's level, a decoder at its first entry, and its entry count."""
+    data = chunks.get(ChunkId(node))
+    if data[:4] != _MAGIC:
+        raise Corrupt(f"chunk {node.hex()} is not an extent list")
+    decoder = Decoder(data, 5)
+    return data[4], decoder, decoder.integer()
+
+
+def list_nodes(chunks: ChunkStore, extents: tuple[Extent, ...] | ExtentList) -> Iterator[ChunkId]:
+    """Yield the ids of the chunks that hold the list itself."""
+    if isinstance(extents, ExtentList):
+        yield from _nodes(chunks, extents.node)
+
+
+def _nodes(chunks: ChunkStore, node: NodeId) -> Iterator[ChunkId]:
+    yield ChunkId(node)
+    level, decoder, count = open_node(chunks, node)
+    for _ in range(count if level else 0):
+        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
+        yield from _nodes(chunks, child.node)

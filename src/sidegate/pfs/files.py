@@ -1,0 +1,101 @@
+"""File records: what an index tree says of one file.
+
+A record is immutable.  Its attributes are names and values the store keeps and
+does not read (content type, user metadata, checksums, part sizes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sidegate.errors import Corrupt
+from sidegate.pfs.encoding import Decoder, encode_bytes, encode_integer, encode_text
+from sidegate.pfs.extents import Extent, decode_extent, encode_extent
+from sidegate.pfs.ids import NodeId
+
+RECORD_VERSION = 1
+INLINE_EXTENTS = 4
+"""Longer lists are stored apart, so that an index node holds many records."""
+
+_HAS_HASH = 1
+_EXTERNAL = 2
+
+Attributes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentList:
+    """A long extent list, stored as a tree of nodes under `node`."""
+
+    node: NodeId
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of a commit or a staging.
+
+    `content_hash` is set once the extents are canonical, so in every finished
+    commit.  `tag` was fixed when the file was written and never changes.
+    """
+
+    size_bytes: int
+    tag: str
+    modified_us: int
+    extents: tuple[Extent, ...] | ExtentList
+    content_hash: bytes | None = None
+    attributes: Attributes = ()
+
+    def attribute(self, name: str) -> str | None:
+        """Return the value of one attribute, or None."""
+        return next((value for key, value in self.attributes if key == name), None)
+
+    def same_content(self, other: FileRecord) -> bool:
+        """Whether both hold the same bytes and attributes, whenever they were written."""
+        return self.content_hash == other.content_hash and self.attributes == other.attributes
+
+    def with_extents(self, extents: tuple[Extent, ...] | ExtentList, content_hash: bytes) -> FileRecord:
+        """Return the record with its canonical extents and file hash."""
+        return replace(self, extents=extents, content_hash=content_hash)
+
+
+def encode_record(record: FileRecord) -> bytes:
+    """Return the record's bytes, the value in a leaf node (docs/formats.md)."""
+    external = isinstance(record.extents, ExtentList)
+    flags = (_HAS_HASH if record.content_hash is not None else 0) | (_EXTERNAL if external else 0)
+    parts = [encode_integer(RECORD_VERSION), encode_integer(flags), encode_integer(record.size_bytes)]
+    if record.content_hash is not None:
+        parts.append(record.content_hash)
+    parts += [encode_text(record.tag), encode_integer(record.modified_us)]
+    if isinstance(record.extents, ExtentList):
+        parts += [record.extents.node, encode_integer(record.extents.count)]
+    else:
+        parts.append(encode_integer(len(record.extents)))
+        parts += [encode_extent(extent) for extent in record.extents]
+    parts.append(encode_integer(len(record.attributes)))
+    for name, value in record.attributes:
+        parts += [encode_text(name), encode_bytes(value.encode("utf-8", "surrogateescape"))]
+    return b"".join(parts)
+
+
+def decode_record(data: bytes) -> FileRecord:
+    """Read a record; raises Corrupt for another version or torn bytes."""
+    decoder = Decoder(data)
+    version = decoder.integer()
+    if version != RECORD_VERSION:
+        raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
+    flags = decoder.integer()
+    size_bytes = decoder.integer()
+    content_hash = decoder.take(32) if flags & _HAS_HASH else None
+    tag = decoder.text()
+    modified_us = decoder.integer()
+    extents: tuple[Extent, ...] | ExtentList
+    if flags & _EXTERNAL:
+        extents = ExtentList(NodeId(decoder.take(32)), decoder.integer())
+    else:
+        extents = tuple(decode_extent(decoder) for _ in range(decoder.integer()))
+    attributes = tuple(
+        (decoder.text(), decoder.bytes().decode("utf-8", "surrogateescape")) for _ in range(decoder.integer())
+    )
+    decoder.finish()
+    return FileRecord(size_bytes, tag, modified_us, extents, content_hash, attributes)

@@ -1,0 +1,300 @@
+"""Stagings: what has been written and is not yet a commit.
+
+A staging is a mutable map from path to record.  An *attempt* is private to a
+job's process; an *open commit* belongs to a branch, is laid over its head and
+becomes the next commit.  All state is in the catalog, so every process sees it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from sidegate.errors import Conflict, NotFound
+from sidegate.pfs.branches import Branch, insert_branch, select_branch
+from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
+from sidegate.pfs.files import FileRecord, decode_record, encode_record
+
+Purpose = Literal["attempt", "open", "finishing"]
+
+Expectation = Callable[[FileRecord | None], None]
+"""Called with what a path holds now, inside the transaction; raises to refuse."""
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StagingInfo:
+    """One staging's row.  `held`: only `commit finish` ends it, no quiet time."""
+
+    id: str
+    purpose: Purpose
+    repo: str
+    branch: str
+    held: bool
+    description: str
+    created_us: int
+    touched_us: int
+
+
+_COLUMNS = [STAGINGS.c[name] for name in StagingInfo.__slots__]
+
+
+class Staging:
+    """Reads and writes one staging.  Last write wins; every call is atomic."""
+
+    def __init__(self, database: Database, staging: str) -> None:
+        self._database = database
+        self.id = staging
+
+    def put(self, path: str, record: FileRecord, expect: Expectation | None = None) -> None:
+        """Set the record of `path`; `expect` may refuse it with what is there."""
+        self.put_many([(path, record)], expect)
+
+    def put_many(self, files: Iterable[tuple[str, FileRecord]], expect: Expectation | None = None) -> None:
+        """Set several records in one transaction."""
+        rows = [staged_row(self.id, path, record) for path, record in files]
+
+        def operation(connection: Connection) -> None:
+            require_staging(connection, self.id)
+            for row in rows if expect is not None else ():
+                expect(select_staged(connection, self.id, row["path"]))  # type: ignore[misc,arg-type]
+            upsert_staged(connection, rows)
+
+        if rows:
+            self._database.write(operation)
+
+    def get(self, path: str) -> FileRecord | None:
+        """Return the record of `path`, or None."""
+        with self._database.read() as connection:
+            return select_staged(connection, self.id, path.encode())
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove paths; those that are not there are fine."""
+        keys = [path.encode() for path in paths]
+
+        def operation(connection: Connection) -> None:
+            require_staging(connection, self.id)
+            for key in keys:
+                connection.execute(delete(STAGED).where(STAGED.c.staging == self.id, STAGED.c.path == key))
+
+        self._database.write(operation)
+
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
+        for key, data in staged_rows(self._database, self.id, start.encode()):
+            if data is not None:
+                yield key.decode(), decode_record(data)
+
+
+class Stagings:
+    """Makes, finds and drops stagings."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def begin_attempt(self, repo: str, branch: str) -> Staging:
+        """Make a private, empty staging for an output of `repo`."""
+        info = self._new("attempt", repo, branch, held=True, description="")
+        self._database.write(lambda connection: insert_staging(connection, info))
+        return Staging(self._database, info.id)
+
+    def open_commit(
+        self, repo: str, branch: str, *, held: bool = False, description: str = ""
+    ) -> StagingInfo:
+        """Open a branch's commit; makes the branch.  Raises Conflict if one is open, NotFound."""
+        info = self._new("open", repo, branch, held=held, description=description)
+
+        def operation(connection: Connection) -> StagingInfo:
+            if select_open(connection, repo, branch) is not None:
+                raise Conflict(
+                    f"branch {repo}@{branch} has an open commit already",
+                    remedy=f"run `sidegate commit finish {repo}@{branch}`",
+                )
+            ensure_branch(connection, repo, branch, info.created_us)
+            insert_staging(connection, info)
+            return info
+
+        return self._database.write(operation)
+
+    def find_open(self, repo: str, branch: str) -> StagingInfo | None:
+        """Return the branch's open commit, or None."""
+        with self._database.read() as connection:
+            return select_open(connection, repo, branch)
+
+    def pending(self, repo: str, branch: str) -> list[StagingInfo]:
+        """Return what is laid over the branch's head, oldest first."""
+        with self._database.read() as connection:
+            return select_pending(connection, repo, branch)
+
+    def all(self) -> list[StagingInfo]:
+        """Return every staging of the store, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(*_COLUMNS).order_by(STAGINGS.c.created_us)).all()
+        return [StagingInfo(*row) for row in rows]
+
+    def get(self, staging: str) -> Staging:
+        """Return access to a staging by id."""
+        return Staging(self._database, staging)
+
+    def drop(self, staging: str) -> None:
+        """Forget a staging and all it holds; its chunks become garbage."""
+        self._database.write(lambda connection: delete_staging(connection, staging))
+
+    def write_open(
+        self,
+        repo: str,
+        branch: str,
+        changes: Iterable[tuple[str, FileRecord | None]],
+        expect: Callable[[Connection, bytes], None] | None = None,
+    ) -> None:
+        """Write into the branch's open commit, opening one if there is none.
+
+        A record of None removes the path.  `expect` is called per path inside
+        the transaction and raises to refuse.
+        """
+        rows = [(path.encode(), record) for path, record in changes]
+        fresh = self._new("open", repo, branch, held=False, description="")
+
+        def operation(connection: Connection) -> None:
+            info = select_open(connection, repo, branch)
+            if info is None:
+                ensure_branch(connection, repo, branch, fresh.created_us)
+                insert_staging(connection, fresh)
+                info = fresh
+            for path, _ in rows if expect is not None else ():
+                expect(connection, path)  # type: ignore[misc]
+            encoded: list[dict[str, object]] = [
+                {"staging": info.id, "path": path, "record": encode_record(record) if record else None}
+                for path, record in rows
+            ]
+            upsert_staged(connection, encoded)
+            touch(connection, info.id, self._clock())
+
+        self._database.write(operation)
+
+    def begin_finishing(self, repo: str, branch: str) -> list[StagingInfo]:
+        """Close the branch's open commit to writers; return all that wait to be published."""
+
+        def operation(connection: Connection) -> list[StagingInfo]:
+            connection.execute(
+                update(STAGINGS)
+                .where(STAGINGS.c.open_key == open_key(repo, branch))
+                .values(purpose="finishing", open_key=None)
+            )
+            return select_pending(connection, repo, branch)
+
+        return self._database.write(operation)
+
+    def _new(self, purpose: Purpose, repo: str, branch: str, *, held: bool, description: str) -> StagingInfo:
+        now = self._clock()
+        return StagingInfo(secrets.token_hex(16), purpose, repo, branch, held, description, now, now)
+
+
+def open_key(repo: str, branch: str) -> str:
+    """Return the unique key of a branch's open commit."""
+    return f"{repo}@{branch}"
+
+
+def staged_row(staging: str, path: str, record: FileRecord) -> dict[str, object]:
+    """Return the row of one staged file."""
+    return {"staging": staging, "path": path.encode(), "record": encode_record(record)}
+
+
+def insert_staging(connection: Connection, info: StagingInfo) -> None:
+    """Add a staging's row; raises NotFound when its repo is not there."""
+    if connection.execute(select(REPOS.c.name).where(REPOS.c.name == info.repo)).first() is None:
+        raise NotFound(f"there is no repo {info.repo!r}", remedy="see `sidegate repo list`", repo=info.repo)
+    values = {name: getattr(info, name) for name in StagingInfo.__slots__}
+    key = open_key(info.repo, info.branch) if info.purpose == "open" else None
+    connection.execute(insert(STAGINGS).values(**values, open_key=key))
+
+
+def ensure_branch(connection: Connection, repo: str, branch: str, created_us: int) -> None:
+    """Make the branch unless it is there."""
+    if select_branch(connection, repo, branch) is None:
+        insert_branch(connection, Branch(repo, branch, None, created_us))
+
+
+def require_staging(connection: Connection, staging: str) -> None:
+    """Raise Conflict when the staging was published or dropped meanwhile."""
+    if connection.execute(select(STAGINGS.c.id).where(STAGINGS.c.id == staging)).first() is None:
+        raise Conflict("this output is closed: it was published or dropped", staging=staging)
+
+
+def delete_staging(connection: Connection, staging: str) -> None:
+    """Remove a staging's rows."""
+    connection.execute(delete(STAGED).where(STAGED.c.staging == staging))
+    connection.execute(delete(STAGINGS).where(STAGINGS.c.id == staging))
+
+
+def touch(connection: Connection, staging: str, now_us: int) -> None:
+    """Restart the quiet time of an open commit."""
+    connection.execute(update(STAGINGS).where(STAGINGS.c.id == staging).values(touched_us=now_us))
+
+
+def select_open(connection: Connection, repo: str, branch: str) -> StagingInfo | None:
+    """Return the branch's open commit as this transaction sees it."""
+    query = select(*_COLUMNS).where(STAGINGS.c.open_key == open_key(repo, branch))
+    row = connection.execute(query).first()
+    return StagingInfo(*row) if row is not None else None
+
+
+def select_pending(connection: Connection, repo: str, branch: str) -> list[StagingInfo]:
+    """Return the stagings laid over the branch's head, oldest first."""
+    query = (
+        select(*_COLUMNS)
+        .where(STAGINGS.c.repo == repo, STAGINGS.c.branch == branch, STAGINGS.c.purpose != "attempt")
+        .order_by(STAGINGS.c.created_us, STAGINGS.c.id)
+    )
+    return [StagingInfo(*row) for row in connection.execute(query)]
+
+
+def select_staged(connection: Connection, staging: str, path: bytes) -> FileRecord | None:
+    """Return a staged record as this transaction sees it."""
+    query = select(STAGED.c.record).where(STAGED.c.staging == staging, STAGED.c.path == path)
+    data = connection.execute(query).scalar()
+    return decode_record(data) if data is not None else None
+
+
+def upsert_staged(connection: Connection, rows: list[dict[str, object]]) -> None:
+    """Write staged rows, replacing those of the same path."""
+    statement = insert(STAGED)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["staging", "path"], set_={"record": statement.excluded.record}
+        ),
+        rows,
+    )
+
+
+def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield (path, encoded record or None) from `start` on, a page of rows at a time."""
+    bound = STAGED.c.path >= start
+    while True:
+        query = (
+            select(STAGED.c.path, STAGED.c.record)
+            .where(STAGED.c.staging == staging, bound)
+            .order_by(STAGED.c.path)
+            .limit(_PAGE)
+        )
+        with database.read() as connection:
+            rows = connection.execute(query).all()
+        yield from ((row.path, row.record) for row in rows)
+        if len(rows) < _PAGE:
+            return
+        bound = STAGED.c.path > rows[-1][0]
+
+
+def staged_totals(database: Database, staging: str) -> int:
+    """Return how many paths a staging holds."""
+    query = select(func.count()).select_from(STAGED).where(STAGED.c.staging == staging)
+    with database.read() as connection:
+        return connection.execute(query).scalar_one()

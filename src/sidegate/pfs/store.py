@@ -1,0 +1,207 @@
+"""A store: one directory with packs and a catalog, and all that works on them.
+
+.sidegate/
+  store.json     format version and id
+  catalog.db     the catalog (SQLite, WAL)
+  packs/         pack files
+  logs/          what jobs printed
+  scratch/       private to running jobs
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from sidegate.errors import AlreadyExists, Conflict, NotFound, Unsupported
+from sidegate.pfs.branches import Branches
+from sidegate.pfs.catalog.database import Database, migrate, open_engine
+from sidegate.pfs.chunks import ChunkStore
+from sidegate.pfs.commits import Commit, Commits
+from sidegate.pfs.cutting import ChunkCutter
+from sidegate.pfs.diff import Difference, differences
+from sidegate.pfs.extent_lists import store_extents
+from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
+from sidegate.pfs.files import Attributes, FileRecord
+from sidegate.pfs.jobs import JobRecords
+from sidegate.pfs.publish import Publication, Publisher
+from sidegate.pfs.reading import PackSlice, read_bytes, read_slices
+from sidegate.pfs.repos import Repos
+from sidegate.pfs.staging import Stagings
+from sidegate.pfs.tree import NodeCache, Tree
+from sidegate.pfs.tree_edit import build
+from sidegate.pfs.uploads import Uploads
+from sidegate.pfs.views import BranchView
+
+FORMAT_VERSION = 1
+DIRECTORY_NAME = ".sidegate"
+
+Durability = Literal["process", "disk"]
+"""What an acknowledged write survives: the process being killed, or the machine."""
+
+
+def wall_clock_us() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Store:
+    """An open store; safe to use from several threads, and by several processes."""
+
+    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], int]) -> None:
+        self.directory = directory
+        self.clock = clock
+        self.chunks = ChunkStore(directory / "packs", clock)
+        engine = open_engine(directory / "catalog.db")
+        migrate(engine)
+        self.database = Database(engine, self.chunks, durable=durability == "disk")
+        self.chunks.attach(self.database)
+        self.cache = NodeCache(self.chunks)
+        self.repos = Repos(self.database, clock)
+        self.branches = Branches(self.database, clock)
+        self.commits = Commits(self.database)
+        self.stagings = Stagings(self.database, clock)
+        self.uploads = Uploads(self.database, clock)
+        self.jobs = JobRecords(self.database, clock)
+        self.publisher = Publisher(self.database, self.cache, clock)
+
+    @classmethod
+    def create(cls, directory: Path) -> None:
+        """Make a new store in `directory`; raises AlreadyExists if there is one."""
+        marker = directory / "store.json"
+        if marker.exists():
+            raise AlreadyExists(f"there is a store in {directory} already", directory=str(directory))
+        (directory / "packs").mkdir(parents=True, exist_ok=True)
+        (directory / "logs").mkdir(exist_ok=True)
+        engine = open_engine(directory / "catalog.db")
+        migrate(engine)
+        engine.dispose()
+        description = {"format": FORMAT_VERSION, "id": secrets.token_hex(16)}
+        marker.write_text(json.dumps(description) + "\n")
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        durability: Durability = "process",
+        clock: Callable[[], int] = wall_clock_us,
+    ) -> Store:
+        """Open a store and recover what a killed process left; raises NotFound, Unsupported."""
+        marker = directory / "store.json"
+        if not marker.exists():
+            raise NotFound(
+                f"there is no store in {directory}", remedy="run `sidegate init`", directory=str(directory)
+            )
+        version = json.loads(marker.read_text()).get("format")
+        if version != FORMAT_VERSION:
+            raise Unsupported(
+                f"the store in {directory} has format {version}, this release reads {FORMAT_VERSION}",
+                remedy="upgrade sidegate",
+            )
+        store = cls(directory, durability, clock)
+        store.chunks.recover_abandoned()
+        return store
+
+    def close(self) -> None:
+        """Flush, seal and close everything."""
+        self.database.write(lambda connection: None)
+        self.chunks.close()
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- reading ---------------------------------------------------------
+
+    def tree(self, commit: Commit) -> Tree:
+        """Return a commit's files."""
+        return Tree(self.cache, commit.root)
+
+    def branch_view(self, repo: str, branch: str) -> BranchView:
+        """Return a branch's files with its open writes on top."""
+        return BranchView(self.database, self.cache, repo, branch)
+
+    def slices(
+        self, record: FileRecord, offset: int = 0, end: int | None = None
+    ) -> Iterator[PackSlice | memoryview]:
+        """Yield a file's bytes `offset` to `end`, raw ones as places in packs."""
+        return read_slices(self.chunks, record, offset, end)
+
+    def read(
+        self, record: FileRecord, offset: int = 0, end: int | None = None
+    ) -> Iterator[bytes | memoryview]:
+        """Yield a file's bytes `offset` to `end` (exclusive)."""
+        return read_bytes(self.chunks, record, offset, end)
+
+    def differences(self, before: Commit | None, after: Commit) -> Iterator[Difference]:
+        """Yield what changed from `before` (None: nothing) to `after`."""
+        empty = build(self.cache, ())
+        old = Tree(self.cache, before.root if before is not None else empty)
+        return differences(old, self.tree(after), self.cache)
+
+    # -- writing ---------------------------------------------------------
+
+    def cutter(self) -> ChunkCutter:
+        """Return a cutter that stores what is written to it."""
+        return ChunkCutter(self.chunks)
+
+    def record(
+        self,
+        extents: tuple[Extent, ...],
+        *,
+        parts: int = 1,
+        attributes: Attributes = (),
+        tag: str | None = None,
+    ) -> FileRecord:
+        """Return the record of a new file made of `extents`, modified now.
+
+        The tag is `<32 hex>-<parts>` over the extents unless given.
+        """
+        canonical = is_canonical(extents)
+        return FileRecord(
+            size_bytes=sum(extent.length for extent in extents),
+            tag=tag or f"{digest(extents)[:16].hex()}-{parts}",
+            modified_us=self.clock(),
+            extents=store_extents(self.chunks, extents),
+            content_hash=content_hash(extents) if canonical else None,
+            attributes=attributes,
+        )
+
+    def finish_open(self, repo: str, branch: str, *, description: str | None = None) -> list[Commit]:
+        """Publish the branch's open commit; returns the new commits, none if unchanged.
+
+        Raises NotFound when the branch has no open commit.
+        """
+        waiting = self.stagings.begin_finishing(repo, branch)
+        if not waiting:
+            raise NotFound(
+                f"branch {repo}@{branch} has no open commit",
+                remedy=f"open one with `sidegate commit start {repo}@{branch}`, or write to it over S3",
+                repo=repo,
+                branch=branch,
+            )
+        published = []
+        for info in waiting:
+            text = info.description if description is None else description
+            try:
+                commit = self.publisher.publish(
+                    info, Publication(description=text, skip_unchanged=not info.held)
+                )
+            except Conflict:
+                if any(other.id == info.id for other in self.stagings.pending(repo, branch)):
+                    raise
+                continue  # another process finished this one
+            if commit is not None:
+                published.append(commit)
+        return published

@@ -1,0 +1,93 @@
+"""What a branch looks like while it is written to: its head with open writes on top.
+
+A view is a snapshot of *which* layers there are; the open layers themselves are
+read live from the catalog, so a reader sees each write as soon as it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+
+from sidegate.pfs.branches import select_branch
+from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.schema import STAGED
+from sidegate.pfs.commits import select_commit
+from sidegate.pfs.files import FileRecord, decode_record
+from sidegate.pfs.staging import select_pending, staged_rows
+from sidegate.pfs.tree import NodeCache, Tree
+
+
+class FileView(Protocol):
+    """A readable, sorted map from path to record."""
+
+    def get(self, path: str) -> FileRecord | None:
+        """Return the record of `path`, or None."""
+
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
+
+
+class BranchView:
+    """A branch with its open commit, if any, laid over its head."""
+
+    def __init__(self, database: Database, cache: NodeCache, repo: str, branch: str) -> None:
+        self._database = database
+        self._cache = cache
+        self._repo = repo
+        self._branch = branch
+
+    def get(self, path: str) -> FileRecord | None:
+        """Return the newest record of `path`, or None."""
+        with self._database.read() as connection:
+            return self.lookup(connection, path.encode())
+
+    def lookup(self, connection: Connection, path: bytes) -> FileRecord | None:
+        """Return the newest record of `path` as this transaction sees it."""
+        layers, tree = self._layers(connection)
+        if layers:
+            query = select(STAGED.c.staging, STAGED.c.record).where(
+                STAGED.c.staging.in_(layers), STAGED.c.path == path
+            )
+            found = {row.staging: row.record for row in connection.execute(query)}
+            for layer in reversed(layers):
+                if layer in found:
+                    data = found[layer]
+                    return decode_record(data) if data is not None else None
+        return tree.get(path.decode()) if tree is not None else None
+
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
+        with self._database.read() as connection:
+            layers, tree = self._layers(connection)
+        key = start.encode()
+        # The newest layer sorts first among equal paths, the commit's tree last.
+        ranked = [
+            _ranked(rank, staged_rows(self._database, layer, key))
+            for rank, layer in enumerate(reversed(layers))
+        ]
+        if tree is not None:
+            ranked.append(_ranked(len(layers), tree.entries(key)))
+        previous = None
+        for path, _, data in merge(*ranked):
+            if path != previous and data is not None:
+                yield path.decode(), decode_record(data)
+            previous = path
+
+    def _layers(self, connection: Connection) -> tuple[list[str], Tree | None]:
+        pending = select_pending(connection, self._repo, self._branch)
+        branch = select_branch(connection, self._repo, self._branch)
+        tree = None
+        if branch is not None and branch.head is not None:
+            tree = Tree(self._cache, select_commit(connection, branch.head).root)
+        return [info.id for info in pending], tree
+
+
+def _ranked(
+    rank: int, rows: Iterator[tuple[bytes, bytes | None]] | Iterator[tuple[bytes, bytes]]
+) -> Iterator[tuple[bytes, int, bytes | None]]:
+    for path, data in rows:
+        yield path, rank, data
