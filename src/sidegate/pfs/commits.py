@@ -147,9 +147,7 @@ def select_commit(connection: Connection, commit: CommitId) -> Commit:
 
 def insert_commit(connection: Connection, commit: Commit, provenance: list[Provenance]) -> None:
     """Add a commit with its provenance."""
-    connection.execute(
-        insert(COMMITS).values({name: getattr(commit, name) for name in Commit.__slots__})
-    )
+    connection.execute(insert(COMMITS).values({name: getattr(commit, name) for name in Commit.__slots__}))
     if provenance:
         rows = [
             {

@@ -60,10 +60,24 @@ def encode_payload(plain: Buffer) -> tuple[int, Buffer]:
 def decode_payload(encoding: int, payload: bytes, plain_bytes: int) -> bytes:
     """Return the plain bytes of a stored payload; raises Corrupt if it does not decode."""
     if encoding == RAW:
-        return payload
-    if encoding != ZSTD:
+        found = len(payload)
+    elif encoding == ZSTD:
+        found = _frame_bytes(payload)
+    else:
         raise Corrupt(f"chunk has encoding {encoding}, this release reads 0 (raw) and 1 (zstd)")
+    if found != plain_bytes:
+        raise Corrupt(f"a chunk of {plain_bytes} bytes is stored as {found}")
+    if encoding == RAW:
+        return payload
     try:
-        return _codec()[1].decompress(payload, max_output_size=plain_bytes)
+        return _codec()[1].decompress(payload)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a compressed chunk does not decompress: {error}") from error
+
+
+def _frame_bytes(payload: bytes) -> int:
+    """Return the plain size a frame claims: a damaged one must not choose how much memory to take."""
+    try:
+        return zstandard.frame_content_size(payload)
+    except zstandard.ZstdError as error:
+        raise Corrupt(f"a compressed chunk has no frame: {error}") from error

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from sidegate.errors import Corrupt
 
+_LAST_SHIFT = 56
+"""Nine groups of seven bits: 63 bits, what a signed column holds."""
+
 
 def encode_integer(value: int) -> bytes:
-    """Return `value` (non-negative) as LEB128."""
-    if value < 0x80:
+    """Return `value` as LEB128; raises ValueError for a negative one."""
+    if 0 <= value < 0x80:
         return _SINGLE[value]
+    if value < 0:
+        raise ValueError(f"{value} is negative")
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
@@ -49,8 +54,8 @@ class Decoder:
         data, offset = self.data, self.offset
         value = shift = 0
         while True:
-            if offset >= len(data) or shift > 63:
-                raise Corrupt(f"stored record ends inside an integer at byte {offset}", offset=offset)
+            if offset >= len(data) or shift > _LAST_SHIFT:
+                raise Corrupt(f"stored record has no whole integer before byte {offset}", offset=offset)
             byte = data[offset]
             offset += 1
             value |= (byte & 0x7F) << shift
@@ -74,7 +79,10 @@ class Decoder:
 
     def text(self) -> str:
         """Read a length and that many bytes of UTF-8."""
-        return self.bytes().decode()
+        try:
+            return self.bytes().decode()
+        except UnicodeDecodeError as error:
+            raise Corrupt(f"stored text is not UTF-8 before byte {self.offset}") from error
 
     def finish(self) -> None:
         """Raise Corrupt unless everything was read."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from sidegate.errors import Corrupt
 from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.ids import ChunkId
 
@@ -56,6 +57,8 @@ def encode_extent(extent: Extent) -> bytes:
 def decode_extent(decoder: Decoder) -> Extent:
     """Read one extent."""
     flags = decoder.integer()
+    if flags > _PARTIAL | _TAIL:
+        raise Corrupt(f"extent has flags {flags:#x}, this release reads up to {_PARTIAL | _TAIL:#x}")
     chunk = ChunkId(decoder.take(32))
     length = decoder.integer()
     if flags & _PARTIAL:

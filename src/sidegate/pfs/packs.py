@@ -87,7 +87,7 @@ class PackWriter:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._records: list[PackRecord] = []
         self._lock = threading.Lock()
-        self._unsynced = True
+        self._synced_position = 0
         header = _sealed_by_crc(_HEADER, _PACK_MAGIC, pack_id, created_us)
         os.pwrite(self._fd, header, 0)
         self.position = len(header)
@@ -98,9 +98,13 @@ class PackWriter:
         header = _sealed_by_crc(_RECORD, _RECORD_MAGIC, encoding, stored_bytes, plain_bytes, chunk)
         with self._lock:
             start = record_offset(self.position, encoding, stored_bytes)
-            _write_all(self._fd, header, payload, start)
+            try:
+                _write_all(self._fd, header, payload, start)
+            except OSError:
+                # A torn record in front of a later one would hide it from recovery.
+                os.ftruncate(self._fd, self.position)
+                raise
             self.position = start + RECORD_BYTES + stored_bytes
-            self._unsynced = True
             record = PackRecord(chunk, start + RECORD_BYTES, stored_bytes, plain_bytes, encoding)
             self._records.append(record)
         return record
@@ -108,20 +112,64 @@ class PackWriter:
     def sync(self) -> None:
         """Return once all that was appended before the call is on disk."""
         with self._lock:
-            if not self._unsynced or self._fd < 0:
+            position = self.position
+            if position == self._synced_position:
                 return
-            self._unsynced = False
-        os.fdatasync(self._fd)
+            # Sealing may close the descriptor meanwhile.
+            fd = os.dup(self._fd)
+            first = self._synced_position == 0
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+        if first:
+            _sync_entry(self.path)
+        with self._lock:
+            self._synced_position = max(self._synced_position, position)
 
     def seal(self) -> None:
-        """Write the footer index, sync and close; the pack is immutable then."""
+        """Write the footer index and sync; the pack is immutable then.
+
+        The lock on it stays until `close`: the catalog may not know it yet.
+        """
         with self._lock:
             os.ftruncate(self._fd, self.position)
             footer = _footer(self._records, self.position)
-            os.pwrite(self._fd, footer, self.position)
+            _write_all(self._fd, footer, b"", self.position)
             os.fdatasync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+            if self._synced_position == 0:
+                _sync_entry(self.path)
+            self._synced_position = self.position
+
+    def close(self) -> None:
+        """Give up the lock; whether sealed or not, the writer is done."""
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+
+def _sync_entry(path: Path) -> None:
+    """Make a new file's name, and its folder's, survive the machine."""
+    for directory in (path.parent, path.parent.parent):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def sync_pack(path: Path) -> None:
+    """Return once what any process wrote to a pack is on disk; a missing one is fine."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    _sync_entry(path)
 
 
 def _write_all(fd: int, header: bytes, payload: Buffer, offset: int) -> None:

@@ -26,6 +26,9 @@ Purpose = Literal["attempt", "open", "finishing"]
 Expectation = Callable[[FileRecord | None], None]
 """Called with what a path holds now, inside the transaction; raises to refuse."""
 
+Companion = Callable[[Connection], None]
+"""More to do in the same transaction: all of it happens, or nothing."""
+
 _PAGE = 1000
 
 
@@ -57,8 +60,18 @@ class Staging:
         """Set the record of `path`; `expect` may refuse it with what is there."""
         self.put_many([(path, record)], expect)
 
-    def put_many(self, files: Iterable[tuple[str, FileRecord]], expect: Expectation | None = None) -> None:
-        """Set several records in one transaction."""
+    @property
+    def scope(self) -> str:
+        """The name that uploads into this staging go by."""
+        return self.id
+
+    def put_many(
+        self,
+        files: Iterable[tuple[str, FileRecord]],
+        expect: Expectation | None = None,
+        also: Companion | None = None,
+    ) -> None:
+        """Set several records, and do `also`, in one transaction."""
         rows = [staged_row(self.id, path, record) for path, record in files]
 
         def operation(connection: Connection) -> None:
@@ -66,6 +79,8 @@ class Staging:
             for row in rows if expect is not None else ():
                 expect(select_staged(connection, self.id, row["path"]))  # type: ignore[misc,arg-type]
             upsert_staged(connection, rows)
+            if also is not None:
+                also(connection)
 
         if rows:
             self._database.write(operation)
@@ -154,6 +169,7 @@ class Stagings:
         branch: str,
         changes: Iterable[tuple[str, FileRecord | None]],
         expect: Callable[[Connection, bytes], None] | None = None,
+        also: Companion | None = None,
     ) -> None:
         """Write into the branch's open commit, opening one if there is none.
 
@@ -176,6 +192,8 @@ class Stagings:
                 for path, record in rows
             ]
             upsert_staged(connection, encoded)
+            if also is not None:
+                also(connection)
             touch(connection, info.id, self._clock())
 
         self._database.write(operation)

@@ -29,8 +29,9 @@ from sidegate.pfs.extent_lists import store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import Attributes, FileRecord
 from sidegate.pfs.jobs import JobRecords
+from sidegate.pfs.layout import Layout, Slice, file_layout
 from sidegate.pfs.publish import Publication, Publisher
-from sidegate.pfs.reading import PackSlice, read_bytes, read_slices
+from sidegate.pfs.reading import read_bytes, read_slices
 from sidegate.pfs.repos import Repos
 from sidegate.pfs.staging import Stagings
 from sidegate.pfs.tree import NodeCache, Tree
@@ -130,12 +131,14 @@ class Store:
 
     def branch_view(self, repo: str, branch: str) -> BranchView:
         """Return a branch's files with its open writes on top."""
-        return BranchView(self.database, self.cache, repo, branch)
+        return BranchView(self.database, self.cache, self.stagings, repo, branch)
 
-    def slices(
-        self, record: FileRecord, offset: int = 0, end: int | None = None
-    ) -> Iterator[PackSlice | memoryview]:
-        """Yield a file's bytes `offset` to `end`, raw ones as places in packs."""
+    def layout(self, record: FileRecord) -> Layout | None:
+        """Return where a file's bytes lie, None when it is too long for that."""
+        return file_layout(self.chunks, record)
+
+    def slices(self, record: FileRecord, offset: int = 0, end: int | None = None) -> Iterator[Slice]:
+        """Yield the places of a file's bytes `offset` to `end` (exclusive)."""
         return read_slices(self.chunks, record, offset, end)
 
     def read(

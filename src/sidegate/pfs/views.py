@@ -6,7 +6,7 @@ read live from the catalog, so a reader sees each write as soon as it is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from typing import Protocol
 
@@ -17,7 +17,14 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import STAGED
 from sidegate.pfs.commits import select_commit
 from sidegate.pfs.files import FileRecord, decode_record
-from sidegate.pfs.staging import select_pending, staged_rows
+from sidegate.pfs.staging import (
+    Companion,
+    Expectation,
+    Stagings,
+    open_key,
+    select_pending,
+    staged_rows,
+)
 from sidegate.pfs.tree import NodeCache, Tree
 
 
@@ -31,12 +38,37 @@ class FileView(Protocol):
         """Yield (path, record) for each path >= `start`, in order."""
 
 
-class BranchView:
-    """A branch with its open commit, if any, laid over its head."""
+class WritableView(FileView, Protocol):
+    """A view that can be written to; every call is atomic."""
 
-    def __init__(self, database: Database, cache: NodeCache, repo: str, branch: str) -> None:
+    @property
+    def scope(self) -> str:
+        """The name that uploads into this view go by."""
+
+    def put_many(
+        self,
+        files: Iterable[tuple[str, FileRecord]],
+        expect: Expectation | None = None,
+        also: Companion | None = None,
+    ) -> None:
+        """Set several records, and do `also`, in one transaction."""
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove paths; those that are not there are fine."""
+
+
+class BranchView:
+    """A branch with its open commit, if any, laid over its head.
+
+    Writing opens a commit where none is open.
+    """
+
+    def __init__(
+        self, database: Database, cache: NodeCache, stagings: Stagings, repo: str, branch: str
+    ) -> None:
         self._database = database
         self._cache = cache
+        self._stagings = stagings
         self._repo = repo
         self._branch = branch
 
@@ -76,6 +108,31 @@ class BranchView:
             if path != previous and data is not None:
                 yield path.decode(), decode_record(data)
             previous = path
+
+    @property
+    def scope(self) -> str:
+        """The name that uploads into this branch go by, whichever commit is open."""
+        return open_key(self._repo, self._branch)
+
+    def put_many(
+        self,
+        files: Iterable[tuple[str, FileRecord]],
+        expect: Expectation | None = None,
+        also: Companion | None = None,
+    ) -> None:
+        """Set several records, and do `also`, in one transaction."""
+
+        def guard(connection: Connection, path: bytes) -> None:
+            if expect is not None:
+                expect(self.lookup(connection, path))
+
+        self._stagings.write_open(self._repo, self._branch, files, guard if expect else None, also)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove paths; those that are not there open no commit."""
+        present = [path for path in paths if self.get(path) is not None]
+        if present:
+            self._stagings.write_open(self._repo, self._branch, [(path, None) for path in present])
 
     def _layers(self, connection: Connection) -> tuple[list[str], Tree | None]:
         pending = select_pending(connection, self._repo, self._branch)

@@ -1,0 +1,78 @@
+"""What every request handler of a gateway shares, and the request itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sidegate.gateway.namespace import Namespace
+from sidegate.gateway.resolved import ResolvedCache
+from sidegate.http.message import Body, Response
+from sidegate.pfs.store import Store
+from sidegate.s3.documents import MAX_DOCUMENT_BYTES
+from sidegate.s3.errors import S3Error
+from sidegate.s3.headers import Headers
+from sidegate.s3.operations import Operation
+from sidegate.s3.payload import decode_document
+from sidegate.s3.responses import CONTENT_TYPE
+from sidegate.s3.target import Target
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A gateway's parts; one per running gateway."""
+
+    store: Store
+    namespace: Namespace
+    threads: ThreadPoolExecutor
+    resolved: ResolvedCache = field(default_factory=ResolvedCache)
+    md5_tags: bool = False
+    """Compute MD5 for every object and use it as its tag (`etag=md5`)."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run blocking work in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Request:
+    """One request, understood but not yet carried out."""
+
+    operation: Operation
+    method: str
+    target: Target
+    headers: Headers
+    body: Body
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name; only for operations that have one."""
+        return self.target.bucket or ""
+
+    @property
+    def key(self) -> str:
+        """The object's key; only for operations that have one."""
+        return self.target.key or ""
+
+
+async def read_document(request: S3Request, *, ignore_checksums: bool = False) -> bytes:
+    """Read a small body whole and verify it; raises S3Error.
+
+    MaxMessageLengthExceeded beyond what any S3 document needs.
+    """
+    blocks = bytearray()
+    while block := await request.body.read():
+        blocks += block
+        if len(blocks) > MAX_DOCUMENT_BYTES:
+            raise S3Error("MaxMessageLengthExceeded")
+    return decode_document(request.headers, bytes(blocks), ignore_checksums=ignore_checksums)
+
+
+def xml_response(body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:
+    """Return a 200 with an XML body."""
+    return Response(200, [(b"content-type", CONTENT_TYPE), *headers], body)

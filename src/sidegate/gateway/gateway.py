@@ -1,0 +1,140 @@
+"""The gateway: an HTTP handler that speaks S3 over a namespace of buckets.
+
+Understands a request, carries it out through the operation table, and turns
+every error into what an S3 client can read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+
+from sidegate.errors import SidegateError
+from sidegate.gateway import listings, reads, subresources, uploads, writes
+from sidegate.gateway.context import Context, S3Request
+from sidegate.gateway.errors import as_s3_error, rejection_error
+from sidegate.http.errors import BodyTruncated, Reason
+from sidegate.http.message import Request, Response
+from sidegate.s3.errors import S3Error, render_error
+from sidegate.s3.headers import Headers
+from sidegate.s3.operations import Operation, identify
+from sidegate.s3.responses import CONTENT_TYPE
+from sidegate.s3.subresources import is_subresource
+from sidegate.s3.target import parse_target
+
+HEALTH_TARGET = b"/-/health"
+"""No bucket can have this name: `-` is no valid repo or input."""
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Context, S3Request], Awaitable[Response]]
+Authorize = Callable[[Request], None]
+"""Raises S3Error unless the request may be served."""
+
+_O = Operation
+
+HANDLERS: Mapping[Operation, Handler] = {
+    _O.LIST_BUCKETS: listings.list_buckets,
+    _O.HEAD_BUCKET: subresources.head_bucket,
+    _O.CREATE_BUCKET: subresources.create_bucket,
+    _O.DELETE_BUCKET: subresources.delete_bucket,
+    _O.GET_BUCKET_LOCATION: subresources.get_location,
+    _O.LIST_OBJECTS: listings.list_objects,
+    _O.LIST_OBJECTS_V2: listings.list_objects,
+    _O.LIST_OBJECT_VERSIONS: subresources.list_versions,
+    _O.LIST_MULTIPART_UPLOADS: uploads.list_uploads,
+    _O.DELETE_OBJECTS: writes.delete_objects,
+    _O.GET_OBJECT: reads.read_object,
+    _O.HEAD_OBJECT: reads.read_object,
+    _O.GET_OBJECT_ATTRIBUTES: reads.get_attributes,
+    _O.PUT_OBJECT: writes.put_object,
+    _O.COPY_OBJECT: writes.copy_object,
+    _O.DELETE_OBJECT: writes.delete_object,
+    _O.CREATE_MULTIPART_UPLOAD: uploads.create_upload,
+    _O.UPLOAD_PART: uploads.upload_part,
+    _O.UPLOAD_PART_COPY: uploads.copy_part,
+    _O.COMPLETE_MULTIPART_UPLOAD: uploads.complete_upload,
+    _O.ABORT_MULTIPART_UPLOAD: uploads.abort_upload,
+    _O.LIST_PARTS: uploads.list_parts,
+} | {operation: subresources.answer for operation in Operation if is_subresource(operation)}
+
+_READS = frozenset((_O.GET_OBJECT, _O.HEAD_OBJECT))
+
+
+class Gateway:
+    """One namespace served over HTTP; give `handle` and `reject` to a server."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        base_domains: tuple[str, ...] = (),
+        authorize: Authorize | None = None,
+    ) -> None:
+        self._context = context
+        self._base_domains = base_domains
+        self._authorize = authorize
+        self._request_prefix = secrets.token_hex(6)
+        self._request_numbers = itertools.count(1)
+
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request: at once when memory can, else by a coroutine."""
+        if request.target == HEALTH_TARGET:
+            return Response(200, [(b"content-type", b"text/plain")], b"ok\n")
+        try:
+            understood = self._understand(request)
+            if understood.operation in _READS:
+                response = reads.answer_from_memory(self._context, understood)
+                if response is not None:
+                    return self._finished(response)
+        except SidegateError as error:
+            return self._refusal(error, request)
+        return self._carry_out(understood, request)
+
+    def reject(self, status: int, reason: Reason) -> Response:
+        """Answer what HTTP could not take as a request."""
+        return self._rendered(rejection_error(reason), "")
+
+    def _understand(self, request: Request) -> S3Request:
+        if self._authorize is not None:
+            self._authorize(request)
+        target = parse_target(request.target, request.header(b"host"), self._base_domains)
+        headers = Headers(request.headers)
+        operation = identify(request.method, target, headers)
+        return S3Request(operation, request.method, target, headers, request.body)
+
+    async def _carry_out(self, understood: S3Request, request: Request) -> Response:
+        try:
+            handler = HANDLERS[understood.operation]
+            return self._finished(await handler(self._context, understood))
+        except BodyTruncated:
+            raise
+        except SidegateError as error:
+            return self._refusal(error, request)
+
+    def _refusal(self, error: SidegateError, request: Request) -> Response:
+        refusal = as_s3_error(error)
+        if refusal.status >= 500 and refusal.code != "SlowDown" and not isinstance(error, S3Error):
+            _log.error("%s %s: %s", request.method, request.target.decode("latin-1"), error)
+        resource = request.target.partition(b"?")[0].decode("latin-1")
+        return self._rendered(refusal, resource, head=request.method == "HEAD")
+
+    def _rendered(self, error: S3Error, resource: str, *, head: bool = False) -> Response:
+        request_id = self._next_request_id()
+        headers = [(b"x-amz-request-id", request_id.encode()), *error.headers]
+        if error.status == 304:
+            return Response(304, headers)
+        headers.append((b"content-type", CONTENT_TYPE))
+        body = render_error(error, resource, request_id)
+        if head:
+            return Response(error.status, headers, length=len(body))
+        return Response(error.status, headers, body)
+
+    def _finished(self, response: Response) -> Response:
+        response.headers.append((b"x-amz-request-id", self._next_request_id().encode()))
+        return response
+
+    def _next_request_id(self) -> str:
+        return f"{self._request_prefix}{next(self._request_numbers):010x}"

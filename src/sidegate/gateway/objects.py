@@ -1,0 +1,95 @@
+"""Objects and files: how what S3 says of an object is kept in a file record.
+
+The store keeps attributes it does not read; this module alone gives them
+their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidegate.pfs.files import Attributes, FileRecord
+from sidegate.s3.listing import Entry
+from sidegate.s3.objects import STORED_HEADERS, ObjectDescription, ObjectMetadata
+
+_CONTENT_TYPE = "content-type"
+_USER = "meta:"
+_CHECKSUM = "checksum:"
+_PART_SIZES = "part-sizes"
+
+
+def attributes_of(
+    metadata: ObjectMetadata,
+    checksums: Iterable[tuple[str, str]] = (),
+    part_sizes_bytes: tuple[int, ...] = (),
+) -> Attributes:
+    """Return the attributes that keep an object's metadata, sorted by name."""
+    items = [(_USER + name, value) for name, value in metadata.user]
+    items += metadata.headers
+    items += [(_CHECKSUM + name, value) for name, value in checksums]
+    if metadata.content_type is not None:
+        items.append((_CONTENT_TYPE, metadata.content_type))
+    if part_sizes_bytes:
+        items.append((_PART_SIZES, _encode_sizes(part_sizes_bytes)))
+    return tuple(sorted(items))
+
+
+def metadata_of(record: FileRecord) -> ObjectMetadata:
+    """Return the metadata that a record keeps."""
+    attributes = record.attributes
+    return ObjectMetadata(
+        content_type=record.attribute(_CONTENT_TYPE),
+        headers=tuple(item for item in attributes if item[0] in STORED_HEADERS),
+        user=_with_prefix(attributes, _USER),
+    )
+
+
+def checksums_of(record: FileRecord) -> tuple[tuple[str, str], ...]:
+    """Return the checksums that a record keeps, as (algorithm, base64)."""
+    return _with_prefix(record.attributes, _CHECKSUM)
+
+
+def part_sizes_of(record: FileRecord) -> tuple[int, ...]:
+    """Return the sizes of the parts the object was uploaded in, () for one PUT."""
+    value = record.attribute(_PART_SIZES)
+    return _decode_sizes(value) if value is not None else ()
+
+
+def describe(record: FileRecord) -> ObjectDescription:
+    """Return what the protocol needs to know of a file."""
+    return ObjectDescription(
+        size_bytes=record.size_bytes,
+        tag=record.tag,
+        modified_us=record.modified_us,
+        metadata=metadata_of(record),
+        checksums=checksums_of(record),
+        part_sizes_bytes=part_sizes_of(record),
+    )
+
+
+def list_entry(path: str, record: FileRecord) -> Entry:
+    """Return a file as a line of a listing."""
+    return Entry(path, record.size_bytes, record.tag, record.modified_us)
+
+
+def _with_prefix(attributes: Attributes, prefix: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name[len(prefix) :], value) for name, value in attributes if name.startswith(prefix))
+
+
+def _encode_sizes(sizes: tuple[int, ...]) -> str:
+    """Return sizes as runs, `8388608x7,1234`: most uploads have two."""
+    runs: list[list[int]] = []
+    for size in sizes:
+        if runs and runs[-1][0] == size:
+            runs[-1][1] += 1
+        else:
+            runs.append([size, 1])
+    return ",".join(f"{size}x{count}" if count > 1 else str(size) for size, count in runs)
+
+
+def _decode_sizes(value: str) -> tuple[int, ...]:
+    sizes: list[int] = []
+    for run in value.split(","):
+        size, _, count = run.partition("x")
+        sizes += [int(size)] * int(count or "1")
+    return tuple(sizes)

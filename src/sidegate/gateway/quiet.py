@@ -1,0 +1,47 @@
+"""Finishing open commits after a quiet time.
+
+So that a sync of 10 000 files is one version.  An unfinished upload holds the
+timer, and a commit that was started by hand is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sidegate.errors import Conflict, NotFound
+from sidegate.pfs.commits import Commit
+from sidegate.pfs.staging import StagingInfo, open_key
+from sidegate.pfs.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+def finish_quiet(store: Store, quiet_seconds: float) -> list[Commit]:
+    """Publish every open commit that nothing was written to for `quiet_seconds`."""
+    published: list[Commit] = []
+    latest_us = store.clock() - int(quiet_seconds * 1_000_000)
+    for info in store.stagings.all():
+        if (
+            info.purpose == "open"
+            and not info.held
+            and info.touched_us <= latest_us
+            and not _is_busy(store, info)
+        ):
+            published += _finish(store, info)
+    return published
+
+
+def _is_busy(store: Store, info: StagingInfo) -> bool:
+    return next(store.uploads.unfinished(open_key(info.repo, info.branch)), None) is not None
+
+
+def _finish(store: Store, info: StagingInfo) -> list[Commit]:
+    try:
+        commits = store.finish_open(info.repo, info.branch)
+    except (Conflict, NotFound) as error:
+        # Another process finished it first, or the branch is moving: the next round sees.
+        _log.info("open commit of %s@%s was not finished: %s", info.repo, info.branch, error)
+        return []
+    for commit in commits:
+        _log.info("finished %s@%s as commit %s", commit.repo, commit.branch, commit.id)
+    return commits

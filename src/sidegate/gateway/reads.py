@@ -1,0 +1,125 @@
+"""GetObject, HeadObject and GetObjectAttributes.
+
+Committed objects that are in memory are answered at once; everything else is
+looked up in a thread.  Raw chunks leave as places in pack files, compressed
+ones are decompressed in a thread, one ahead of the network at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from sidegate.gateway.buckets import Bucket
+from sidegate.gateway.context import Context, S3Request, xml_response
+from sidegate.gateway.resolved import ResolvedObject, resolve
+from sidegate.http.message import FileSegment, Response, Segment
+from sidegate.pfs.layout import RawSlice, Slice
+from sidegate.s3.attributes import parse_attributes, render_attributes
+from sidegate.s3.errors import S3Error
+from sidegate.s3.operations import Operation
+from sidegate.s3.reading import ReadAnswer, answer_read, parse_read
+
+SMALL_BYTES = 64 << 10
+"""Up to here a raw body is read and sent with the head in one write."""
+
+
+def answer_from_memory(context: Context, request: S3Request) -> Response | None:
+    """Answer a read whose bucket and object are in memory, else return None."""
+    bucket = context.namespace.peek(request.bucket)
+    if bucket is None or bucket.tree is None:
+        return None
+    resolved = context.resolved.get(bucket.tree.root, request.key)
+    if resolved is None:
+        return None
+    return _respond(context, request, resolved)
+
+
+async def read_object(context: Context, request: S3Request) -> Response:
+    """Answer GetObject or HeadObject; raises S3Error."""
+    resolved = await context.run(lambda: find_object(context, request))
+    return _respond(context, request, resolved)
+
+
+async def get_attributes(context: Context, request: S3Request) -> Response:
+    """Answer GetObjectAttributes: metadata only, so also for a write-only bucket."""
+    wanted = parse_attributes(request.target, request.headers)
+
+    def find() -> ResolvedObject:
+        bucket = context.namespace.get(request.bucket)
+        return _find(context, bucket, request.key)
+
+    description = (await context.run(find)).description
+    return xml_response(render_attributes(wanted, description), description.validators[1:])
+
+
+def find_object(context: Context, request: S3Request) -> ResolvedObject:
+    """Return the object of a read; raises S3Error NoSuchBucket, NoSuchKey, AccessDenied."""
+    bucket = context.namespace.get(request.bucket)
+    resolved = _find(context, bucket, request.key)
+    if request.operation is Operation.GET_OBJECT:
+        bucket.check_read(request.key)
+    return resolved
+
+
+def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:
+    record = bucket.files.get(key)
+    if record is None:
+        raise S3Error("NoSuchKey", fields={"Key": key})
+    resolved = resolve(context.store, record)
+    if bucket.tree is not None:
+        context.resolved.put(bucket.tree.root, key, resolved)
+    return resolved
+
+
+def _respond(context: Context, request: S3Request, resolved: ResolvedObject) -> Response:
+    answer = answer_read(parse_read(request.target, request.headers), resolved.description)
+    length = answer.end - answer.offset
+    if answer.status == 304:
+        return Response(304, answer.headers)
+    if request.operation is Operation.HEAD_OBJECT:
+        return Response(answer.status, answer.headers, length=length)
+    if resolved.layout is None:
+        slices = context.store.slices(resolved.record, answer.offset, answer.end)
+        return _streamed(context, answer, length, slices)
+    slices = resolved.layout.slices(answer.offset, answer.end)
+    if not resolved.layout.raw:
+        return _streamed(context, answer, length, slices)
+    if length <= SMALL_BYTES:
+        return Response(answer.status, answer.headers, b"".join([piece.read() for piece in slices]))
+    return Response(answer.status, answer.headers, segments=_segments(slices), length=length)
+
+
+def _segments(slices: Iterator[Slice]) -> Iterator[Segment]:
+    """Yield raw slices as file segments; the slice keeps its file open meanwhile."""
+    for piece in slices:
+        if isinstance(piece, RawSlice):
+            yield FileSegment(piece.pack.fd, piece.offset, piece.length)
+        else:
+            yield piece.read()
+
+
+def _streamed(context: Context, answer: ReadAnswer, length: int, slices: Iterator[Slice]) -> Response:
+    segments = _threaded_segments(context, slices)
+    return Response(answer.status, answer.headers, segments=segments, length=length)
+
+
+async def _threaded_segments(context: Context, slices: Iterator[Slice]) -> AsyncIterator[Segment]:
+    """Yield segments whose look-up or decompression happens in a thread."""
+    while True:
+        piece, segment = await context.run(_next_segment(slices))
+        if segment is None:
+            return
+        yield segment
+        del piece  # kept the pack file open until the segment was sent
+
+
+def _next_segment(slices: Iterator[Slice]) -> Callable[[], tuple[Slice | None, Segment | None]]:
+    def advance() -> tuple[Slice | None, Segment | None]:
+        piece = next(slices, None)
+        if piece is None:
+            return None, None
+        if isinstance(piece, RawSlice):
+            return piece, FileSegment(piece.pack.fd, piece.offset, piece.length)
+        return piece, piece.read()
+
+    return advance

@@ -1,0 +1,109 @@
+"""Running a gateway: on the current loop, or in a thread of its own.
+
+`sidegate serve` runs one on its main loop; `sidegate run` keeps one per attempt
+in a thread beside the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sidegate.gateway.context import Context
+from sidegate.gateway.gateway import Authorize, Gateway
+from sidegate.gateway.namespace import Namespace
+from sidegate.http import loops
+from sidegate.http.server import Server
+from sidegate.pfs.store import Store
+
+WORK_THREADS = 8
+"""Threads that hash, compress, and talk to disk and catalog; the GIL is free meanwhile."""
+
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a gateway is served; port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    base_domains: tuple[str, ...] = ()
+    authorize: Authorize | None = None
+    loop: str = "auto"
+    parser: str = "auto"
+    md5_tags: bool = False
+    grace_seconds: float = GRACE_SECONDS
+
+
+@asynccontextmanager
+async def running_gateway(store: Store, namespace: Namespace, options: Options) -> AsyncIterator[Server]:
+    """Serve until the block ends, then drain."""
+    with ThreadPoolExecutor(WORK_THREADS, thread_name_prefix="gateway") as threads:
+        context = Context(store, namespace, threads, md5_tags=options.md5_tags)
+        gateway = Gateway(context, base_domains=options.base_domains, authorize=options.authorize)
+        server = await Server.start(
+            gateway.handle, options.host, options.port, reject=gateway.reject, backend=options.parser
+        )
+        try:
+            yield server
+        finally:
+            await server.drain(options.grace_seconds)
+
+
+class GatewayThread:
+    """A gateway in a thread with its own event loop; ready when the constructor returns."""
+
+    def __init__(self, store: Store, namespace: Namespace, options: Options) -> None:
+        """Raises OSError when the address is taken."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self.address: tuple[str, int] = (options.host, 0)
+        self._thread = threading.Thread(
+            target=self._run, args=(store, namespace, options), name="gateway", daemon=True
+        )
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients use."""
+        host, port = self.address
+        return f"http://{host}:{port}"
+
+    def close(self) -> None:
+        """Drain and end the thread; safe to call twice."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self, store: Store, namespace: Namespace, options: Options) -> None:
+        try:
+            loops.run(self._serve(store, namespace, options), options.loop)
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self, store: Store, namespace: Namespace, options: Options) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with running_gateway(store, namespace, options) as server:
+            self.address = server.address
+            self._ready.set()
+            await self._stop.wait()
+
+
+async def repeat(action: Callable[[], object], every_seconds: float) -> None:
+    """Run blocking `action` in a thread again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        await asyncio.get_running_loop().run_in_executor(None, action)

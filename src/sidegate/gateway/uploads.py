@@ -1,0 +1,231 @@
+"""The multipart family: create, parts, complete, abort, list.
+
+A part is stored when it arrives; completing joins lists, whatever the size.
+Completing again after the answer was lost gives the same answer (clients study,
+headline 5).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidegate.errors import NotFound
+from sidegate.gateway.context import Context, S3Request, read_document, xml_response
+from sidegate.gateway.objects import attributes_of, checksums_of
+from sidegate.gateway.receiving import Received, receive
+from sidegate.gateway.writes import expectation, find_copy_source
+from sidegate.http.message import Response
+from sidegate.pfs.extent_lists import load_extents
+from sidegate.pfs.extents import Extent
+from sidegate.pfs.files import FileRecord
+from sidegate.pfs.uploads import Part, Upload, finish_upload
+from sidegate.s3.errors import S3Error
+from sidegate.s3.etag import format_etag
+from sidegate.s3.listing_pages import render_parts, render_uploads
+from sidegate.s3.multipart import (
+    CompleteUploadRequest,
+    StoredPart,
+    object_checksums,
+    parse_abort_upload,
+    parse_complete_upload,
+    parse_copy_part,
+    parse_create_upload,
+    parse_list_parts,
+    parse_upload_part,
+    select_parts,
+)
+from sidegate.s3.objects import ObjectMetadata
+from sidegate.s3.responses import render_complete_upload, render_copy_part, render_create_upload
+from sidegate.s3.upload_listing import UploadEntry, collect_uploads, parse_list_uploads
+
+
+async def create_upload(context: Context, request: S3Request) -> Response:
+    """Begin an upload; raises S3Error."""
+    create = parse_create_upload(request.target, request.headers)
+    metadata = create.metadata
+    details = {
+        "content_type": metadata.content_type,
+        "headers": metadata.headers,
+        "user": metadata.user,
+        "algorithm": create.algorithm,
+        "checksum_type": create.checksum_type,
+    }
+
+    def work() -> Upload:
+        scope = context.namespace.get(request.bucket).writable().scope
+        return context.store.uploads.create(scope, request.key, details)
+
+    upload = await context.run(work)
+    headers = _algorithm_headers(create.algorithm, create.checksum_type)
+    return xml_response(render_create_upload(request.bucket, request.key, upload.id), headers)
+
+
+async def upload_part(context: Context, request: S3Request) -> Response:
+    """Store one part; raises S3Error."""
+    part = parse_upload_part(request.target, request.headers)
+    upload = await context.run(lambda: _find_open(context, request, part.upload_id))
+    algorithm = upload.details["algorithm"]
+
+    def store(received: Received) -> tuple[FileRecord, Received]:
+        checksums = received.digests.computed if algorithm else received.digests.checksums
+        record = context.store.record(
+            received.extents,
+            attributes=attributes_of(ObjectMetadata(), checksums),
+            tag=received.digests.md5_hex if context.md5_tags else None,
+        )
+        _put_part(context, upload.id, part.part_number, record)
+        return record, received
+
+    wanted = (algorithm,) if algorithm else ()
+    record, received = await receive(context, request, store, checksums=wanted)
+    return Response(200, [(b"etag", format_etag(record.tag)), *received.digests.echo_headers()])
+
+
+async def copy_part(context: Context, request: S3Request) -> Response:
+    """Store a part made of an object's range, by reference; raises S3Error."""
+    part = parse_copy_part(request.target, request.headers)
+
+    def work() -> FileRecord:
+        upload = _find_open(context, request, part.upload_id)
+        source = find_copy_source(context, part.source)
+        offset, end = part.interval(source.size_bytes)
+        extents = tuple(load_extents(context.store.chunks, source.extents, offset, end))
+        record = context.store.record(extents)
+        _put_part(context, upload.id, part.part_number, record)
+        return record
+
+    record = await context.run(work)
+    return xml_response(render_copy_part(record.tag, record.modified_us))
+
+
+async def complete_upload(context: Context, request: S3Request) -> Response:
+    """Join the named parts into the object; raises S3Error."""
+    await context.run(lambda: context.namespace.get(request.bucket).writable())
+    document = await read_document(request, ignore_checksums=True)
+    complete = parse_complete_upload(request.target, request.headers, document)
+    result = await context.run(lambda: _complete(context, request, complete))
+    location = f"/{request.bucket}/{request.key}"
+    checksums = [(name, value) for name, value in result["checksums"]]
+    return xml_response(
+        render_complete_upload(location, request.bucket, request.key, result["tag"], checksums)
+    )
+
+
+async def abort_upload(context: Context, request: S3Request) -> Response:
+    """Forget an upload and its parts; raises S3Error NoSuchUpload."""
+    upload_id = parse_abort_upload(request.target, request.headers)
+
+    def work() -> None:
+        context.namespace.get(request.bucket).writable()
+        context.store.uploads.abort(_find_open(context, request, upload_id).id)
+
+    await context.run(work)
+    return Response(204)
+
+
+async def list_parts(context: Context, request: S3Request) -> Response:
+    """List an upload's parts; raises S3Error NoSuchUpload."""
+    listing = parse_list_parts(request.target, request.headers)
+
+    def work() -> tuple[Upload, list[Part]]:
+        upload = _find_open(context, request, listing.upload_id)
+        return upload, context.store.uploads.parts(upload.id)
+
+    upload, parts = await context.run(work)
+    algorithm, kind = upload.details["algorithm"], upload.details["checksum_type"]
+    stored = [_stored_part(part) for part in parts]
+    return xml_response(render_parts(request.bucket, request.key, listing, stored, algorithm, kind))
+
+
+async def list_uploads(context: Context, request: S3Request) -> Response:
+    """List the bucket's open uploads; a read-only bucket has none."""
+    query = parse_list_uploads(request.target)
+
+    def work() -> list[UploadEntry]:
+        scope = context.namespace.get(request.bucket).upload_scope
+        uploads = context.store.uploads.unfinished(scope, query.prefix) if scope is not None else ()
+        return [UploadEntry(upload.path, upload.id, upload.created_us) for upload in uploads]
+
+    page = collect_uploads(query, await context.run(work))
+    return xml_response(render_uploads(request.bucket, query, page))
+
+
+def _complete(context: Context, request: S3Request, complete: CompleteUploadRequest) -> dict[str, Any]:
+    upload = _find(context, request, complete.upload_id)
+    if upload.result is not None:
+        return upload.result
+    parts = {part.number: part for part in context.store.uploads.parts(upload.id)}
+    stored = {number: _stored_part(part) for number, part in parts.items()}
+    chosen = select_parts(complete.parts, stored)
+    details = upload.details
+    checksums = object_checksums(complete, details["algorithm"], details["checksum_type"], chosen)
+    metadata = ObjectMetadata(details["content_type"], _pairs(details["headers"]), _pairs(details["user"]))
+    sizes = tuple(part.size_bytes for part in chosen)
+    record = context.store.record(
+        _joined(context, [parts[part.number] for part in chosen]),
+        parts=len(chosen),
+        attributes=attributes_of(metadata, checksums, sizes),
+    )
+    result = {"tag": record.tag, "checksums": [list(item) for item in checksums]}
+    view = context.namespace.get(request.bucket).writable()
+    view.put_many(
+        [(request.key, record)],
+        expectation(complete.conditions),
+        lambda connection: finish_upload(connection, upload.id, result),
+    )
+    return result
+
+
+def _joined(context: Context, parts: list[Part]) -> tuple[Extent, ...]:
+    extents: list[Extent] = []
+    for part in parts:
+        extents += load_extents(context.store.chunks, part.record.extents)
+    return tuple(extents)
+
+
+def _find(context: Context, request: S3Request, upload_id: str) -> Upload:
+    """Return an upload of this bucket and key, completed or not."""
+    scope = context.namespace.get(request.bucket).writable().scope
+    try:
+        upload = context.store.uploads.get(upload_id)
+    except NotFound:
+        raise _no_such_upload(upload_id) from None
+    if upload.scope != scope or upload.path != request.key:
+        raise _no_such_upload(upload_id)
+    return upload
+
+
+def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
+    upload = _find(context, request, upload_id)
+    if upload.result is not None:
+        raise _no_such_upload(upload_id)
+    return upload
+
+
+def _put_part(context: Context, upload_id: str, number: int, record: FileRecord) -> None:
+    try:
+        context.store.uploads.put_part(upload_id, number, record)
+    except NotFound:
+        raise _no_such_upload(upload_id) from None
+
+
+def _stored_part(part: Part) -> StoredPart:
+    record = part.record
+    return StoredPart(part.number, record.tag, record.size_bytes, record.modified_us, checksums_of(record))
+
+
+def _algorithm_headers(algorithm: str | None, kind: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    if algorithm is None or kind is None:
+        return ()
+    return (
+        (b"x-amz-checksum-algorithm", algorithm.upper().encode()),
+        (b"x-amz-checksum-type", kind.encode()),
+    )
+
+
+def _pairs(items: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in items)
+
+
+def _no_such_upload(upload_id: str) -> S3Error:
+    return S3Error("NoSuchUpload", fields={"UploadId": upload_id})

@@ -1,0 +1,124 @@
+"""PutObject, CopyObject, DeleteObject and DeleteObjects.
+
+Whether a bucket may be written is decided before the body is read, so a refused
+upload costs none of it; conditions are decided in the transaction that makes
+the write visible.
+"""
+
+from __future__ import annotations
+
+from sidegate.errors import SidegateError
+from sidegate.gateway.context import Context, S3Request, read_document, xml_response
+from sidegate.gateway.errors import as_s3_error
+from sidegate.gateway.objects import attributes_of, checksums_of
+from sidegate.gateway.receiving import Received, receive
+from sidegate.http.message import Response
+from sidegate.pfs.files import FileRecord
+from sidegate.pfs.staging import Expectation
+from sidegate.s3.conditions import WriteConditions, check_copy_conditions
+from sidegate.s3.documents import DeleteDocument, parse_delete
+from sidegate.s3.errors import S3Error
+from sidegate.s3.etag import format_etag
+from sidegate.s3.names import check_key
+from sidegate.s3.responses import render_copy_object, render_delete
+from sidegate.s3.writing import CopySource, parse_copy, parse_put
+
+
+async def put_object(context: Context, request: S3Request) -> Response:
+    """Store one object; raises S3Error."""
+    put = parse_put(request.target, request.headers)
+    view = await context.run(lambda: context.namespace.get(request.bucket).writable())
+
+    def store(received: Received) -> FileRecord:
+        digests = received.digests
+        record = context.store.record(
+            received.extents,
+            attributes=attributes_of(put.metadata, digests.checksums),
+            tag=digests.md5_hex if context.md5_tags else None,
+        )
+        view.put_many([(request.key, record)], expectation(put.conditions))
+        return record
+
+    digests: list[Received] = []
+
+    def remember(received: Received) -> FileRecord:
+        digests.append(received)
+        return store(received)
+
+    record = await receive(context, request, remember)
+    headers = [(b"etag", format_etag(record.tag)), *digests[0].digests.echo_headers()]
+    return Response(200, headers)
+
+
+async def copy_object(context: Context, request: S3Request) -> Response:
+    """Copy by reference: no byte is read or written; raises S3Error."""
+    copy = parse_copy(request.target, request.headers)
+
+    def work() -> FileRecord:
+        view = context.namespace.get(request.bucket).writable()
+        source = find_copy_source(context, copy.source)
+        record = FileRecord(
+            size_bytes=source.size_bytes,
+            tag=source.tag,
+            modified_us=context.store.clock(),
+            extents=source.extents,
+            content_hash=source.content_hash,
+            attributes=source.attributes
+            if copy.metadata is None
+            else attributes_of(copy.metadata, checksums_of(source)),
+        )
+        view.put_many([(request.key, record)], expectation(copy.conditions))
+        return record
+
+    record = await context.run(work)
+    return xml_response(render_copy_object(record.tag, record.modified_us, checksums_of(record)))
+
+
+def find_copy_source(context: Context, source: CopySource) -> FileRecord:
+    """Return the file that a copy reads; raises S3Error.
+
+    Copying within `out` is a rename and shows no data, so it needs no right to
+    read.
+    """
+    record = context.namespace.get(source.bucket).files.get(source.key)
+    if record is None:
+        raise S3Error("NoSuchKey", fields={"Key": source.key})
+    check_copy_conditions(source.conditions, record.tag, record.modified_us)
+    return record
+
+
+async def delete_object(context: Context, request: S3Request) -> Response:
+    """Remove one object; one that is not there is fine (API_DeleteObject)."""
+    await context.run(lambda: context.namespace.get(request.bucket).writable().delete([request.key]))
+    return Response(204)
+
+
+async def delete_objects(context: Context, request: S3Request) -> Response:
+    """Remove up to 1000 objects; refusals are told per key (API_DeleteObjects)."""
+    view = await context.run(lambda: context.namespace.get(request.bucket).writable())
+    document = parse_delete(await read_document(request))
+    refused = _refusals(document)
+    refused_keys = {key for key, _ in refused}
+    keys = [entry.key for entry in document.keys if entry.key not in refused_keys]
+    await context.run(lambda: view.delete(keys))
+    return xml_response(render_delete(keys, refused, quiet=document.quiet))
+
+
+def _refusals(document: DeleteDocument) -> list[tuple[str, S3Error]]:
+    refused = []
+    for entry in document.keys:
+        if entry.refusal is not None:
+            refused.append((entry.key, entry.refusal))
+            continue
+        try:
+            check_key(entry.key)
+        except SidegateError as error:
+            refused.append((entry.key, as_s3_error(error)))
+    return refused
+
+
+def expectation(conditions: WriteConditions | None) -> Expectation | None:
+    """Return the conditions of a write as a check on what is there."""
+    if conditions is None:
+        return None
+    return lambda current: conditions.check(current.tag if current is not None else None)

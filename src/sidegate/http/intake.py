@@ -1,0 +1,255 @@
+"""The receiving half of a connection: bytes in, requests and bodies out.
+
+Heads, chunked bodies and whatever comes in one piece with its head go
+through the parser.  The rest of a body with a length goes from the socket
+straight into the block that its reader gets.  Nothing here sends, and
+nothing here knows time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from sidegate.http.body import BlockPool, BodyOwner, IncomingBody
+from sidegate.http.errors import Reason, Rejected
+from sidegate.http.framing import Framing
+from sidegate.http.limits import Limits
+from sidegate.http.message import NO_BODY, Body, Header, Request
+from sidegate.http.parser import ParserFactory
+
+
+class Mode(Enum):
+    """Where the next bytes go."""
+
+    PARSE = "parser"
+    BLOCK = "block of a body"
+    DISCARD = "rest of a body nobody wants"
+    IGNORE = "no more requests on this connection"
+
+
+class Intake:
+    """Turns received bytes into requests, in order.
+
+    `receive_view` is one buffer shared by all connections of a loop: what it
+    holds is consumed within one call of `received`.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_view",
+        "_filled",
+        "_last_head",
+        "_limits",
+        "_mode",
+        "_owner",
+        "_parser",
+        "_peer",
+        "_pool",
+        "_receive_view",
+        "_remaining",
+        "arrived",
+        "body",
+        "head_count",
+        "rejection",
+        "window",
+    )
+
+    def __init__(
+        self,
+        owner: BodyOwner,
+        parsers: ParserFactory,
+        limits: Limits,
+        pool: BlockPool,
+        receive_view: memoryview,
+        peer: str,
+    ) -> None:
+        self._owner = owner
+        self._limits = limits
+        self._pool = pool
+        self._peer = peer
+        self._receive_view = receive_view
+        self._parser = parsers(self, limits)
+        self._mode = Mode.PARSE
+        self._last_head = False
+        self._block = bytearray()
+        self._block_view = memoryview(self._block)
+        self._filled = 0
+        self._remaining = 0
+        # Requests whose head is complete, the oldest first; at most one receive buffer full of them.
+        self.arrived: deque[Request] = deque()
+        self.head_count = 0
+        # The body that is being received.
+        self.body: IncomingBody | None = None
+        # Why nothing after `arrived` can be understood.
+        self.rejection: Rejected | None = None
+        # Where the next bytes go; None: ask `open_window`.
+        self.window: memoryview | None = receive_view
+
+    def open_window(self) -> memoryview:
+        """Return room for the next bytes of a body, allocating its block."""
+        if self.window is None:
+            self._block = self._pool.take(min(self._remaining, self._pool.block_bytes))
+            self._block_view = memoryview(self._block)
+            self._filled = 0
+            self.window = self._block_view
+        return self.window
+
+    def received(self, count: int) -> None:
+        """Take `count` bytes that were written to the window."""
+        mode = self._mode
+        if mode is Mode.PARSE:
+            self._parse(count)
+        elif mode is Mode.BLOCK:
+            self._fill(count)
+        elif mode is Mode.DISCARD:
+            self._discard(count)
+
+    @property
+    def head_begun(self) -> bool:
+        """Whether a part of a next head is here."""
+        return self._mode is Mode.PARSE and self._parser.head_begun
+
+    @property
+    def full(self) -> bool:
+        """Whether as much is here as may wait to be read."""
+        return self.body is not None and self.body.unread_blocks >= self._limits.unread_blocks
+
+    def owes(self, body: Body) -> int | None:
+        """How many bytes of `body` are still to come; None if unknown."""
+        if self.body is not body or self.body is None:
+            return 0
+        return None if self.body.length is None else self._remaining
+
+    def end(self, reason: Reason) -> None:
+        """Note that no more bytes will be received."""
+        body, self.body = self.body, None
+        self.ignore()
+        if body is not None:
+            body.fail(reason)
+
+    def discard(self) -> None:
+        """Drop the rest of the body being received, then go on with heads."""
+        if self.body is None:
+            return
+        self.body.abandon()
+        if self._mode is Mode.BLOCK:
+            self._mode = Mode.DISCARD
+            self.window = self._receive_view[: self._remaining]
+
+    def ignore(self) -> None:
+        """Drop all bytes from now on."""
+        self._mode = Mode.IGNORE
+        self.window = self._receive_view
+
+    def close(self) -> None:
+        """Let go of the parser and of the buffers."""
+        self.end(Reason.PEER_GONE)
+        self._parser.close()
+        self._block_view = self._receive_view
+
+    # Heads and bodies that come through the parser.
+
+    def _parse(self, count: int) -> None:
+        data = self._receive_view[:count]
+        try:
+            consumed = self._parser.feed(data)
+            while consumed < len(data) and self.body is None:
+                data = data[consumed:]
+                consumed = self._parser.feed(data)
+        except Rejected as rejected:
+            self.refuse(rejected)
+            return
+        if self.body is not None:
+            if self.body.length is not None:
+                self._begin_blocks(self.body, data[consumed:])
+        elif self._last_head:
+            self.ignore()
+
+    def refuse(self, rejected: Rejected) -> None:
+        """Take no more bytes, for the reason given."""
+        body = self.body
+        # Whatever follows the last request of a connection means nothing.
+        if body is not None or not self._last_head:
+            self.rejection = rejected
+        self.end(rejected.reason)
+
+    def head_received(
+        self, method: str, target: bytes, version: str, headers: list[Header], framing: Framing
+    ) -> None:
+        """Called by the parser with each head."""
+        self.head_count += 1
+        body: Body = NO_BODY
+        if framing.length != 0:
+            body = self.body = IncomingBody(
+                self._owner, self._pool, framing.length, expects_continue=framing.expects_continue
+            )
+            self._remaining = framing.length or 0
+        if not framing.keep_alive:
+            self._last_head = True
+        self.arrived.append(Request(method, target, version, headers, body, self._peer, framing.keep_alive))
+
+    def body_received(self, data: bytes) -> None:
+        """Called by the parser with each piece of a body."""
+        if self.body is not None:
+            self._remaining -= len(data)
+            self.body.add_piece(data)
+
+    def body_finished(self) -> None:
+        """Called by the parser at the end of a body."""
+        body, self.body = self.body, None
+        if body is not None:
+            body.finish()
+
+    # Bodies that do not.
+
+    def _begin_blocks(self, body: IncomingBody, more: memoryview) -> None:
+        if len(more):
+            self.body_received(bytes(more[: self._remaining]))
+        begun = body.take_pieces()
+        self._mode = Mode.BLOCK
+        self.window = None
+        if not self._remaining:
+            body.add_block(begun)
+            self._finish_blocks(body)
+        elif len(begun) >= self._pool.block_bytes:
+            body.add_block(begun)
+        elif begun:
+            # One block for the whole of a body that fits into one.
+            self._block = self._pool.take(min(len(begun) + self._remaining, self._pool.block_bytes))
+            self._block_view = memoryview(self._block)
+            self._block_view[: len(begun)] = begun
+            self._filled = len(begun)
+            self.window = self._block_view[self._filled :]
+
+    def _fill(self, count: int) -> None:
+        body = self.body
+        if body is None:
+            return
+        body.expects_continue = False
+        self._filled += count
+        self._remaining -= count
+        if self._filled < len(self._block):
+            self.window = self._block_view[self._filled :]
+            return
+        block, self._block_view, self.window = self._block_view, self._receive_view, None
+        body.add_block(block)
+        if not self._remaining:
+            self._finish_blocks(body)
+
+    def _discard(self, count: int) -> None:
+        self._remaining -= count
+        if not self._remaining and self.body is not None:
+            self._finish_blocks(self.body)
+        else:
+            self.window = self._receive_view[: self._remaining]
+
+    def _finish_blocks(self, body: IncomingBody) -> None:
+        self.body = None
+        self._parser.renew()
+        if self._last_head:
+            self.ignore()
+        else:
+            self._mode = Mode.PARSE
+            self.window = self._receive_view
+        body.finish()

@@ -1,0 +1,47 @@
+"""How much a connection may ask for, and how long it may be silent.
+
+Every time-out is an idle one: it runs from the last progress, never over a
+whole transfer, except `head_seconds`, which bounds one request head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one server and each of its connections.
+
+    `head_bytes` counts the request line and the header lines.  A time-out is
+    noticed by a periodic sweep, so it can be late by a quarter of the
+    shortest one, and by a second at most; it is never early.
+    """
+
+    head_bytes: int = 64 * KIB
+    header_count: int = 200
+    head_seconds: float = 30.0
+    # Clients keep connections for 60 s to 5 min and lose a PUT when a close races with it.
+    idle_seconds: float = 75.0
+    body_idle_seconds: float = 60.0
+    send_idle_seconds: float = 60.0
+    drain_bytes: int = 64 * MIB
+    drain_seconds: float = 10.0
+    linger_seconds: float = 2.0
+    connections: int = 4096
+    block_bytes: int = MIB
+    unread_blocks: int = 2
+
+    def shortest_seconds(self) -> float:
+        """The time-out that the sweep must be able to tell apart."""
+        return min(
+            self.head_seconds,
+            self.idle_seconds,
+            self.body_idle_seconds,
+            self.send_idle_seconds,
+            self.drain_seconds,
+            self.linger_seconds,
+        )

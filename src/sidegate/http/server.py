@@ -1,0 +1,92 @@
+"""A listening HTTP server on the running event loop.
+
+Accepts connections, answers for their number, and ends them gracefully.
+It installs no signal handlers and may run in any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from sidegate.http.connection import Connection
+from sidegate.http.limits import Limits
+from sidegate.http.loops import select_parser
+from sidegate.http.message import Handler
+from sidegate.http.rejection import Reject, plain_rejection
+from sidegate.http.service import Service
+
+BACKLOG = 1024
+
+
+class Server:
+    """An HTTP/1.1 server; made by `start`, ended by `drain`.
+
+    Belongs to the event loop it was started on.
+    """
+
+    def __init__(self, service: Service, listener: asyncio.Server) -> None:
+        self._service = service
+        self._listener = listener
+        host, port = listener.sockets[0].getsockname()[:2]
+        self.address: tuple[str, int] = (host, port)
+
+    @classmethod
+    async def start(
+        cls,
+        handler: Handler,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        limits: Limits | None = None,
+        reject: Reject = plain_rejection,
+        backend: str = "auto",
+        sockets: Sequence[socket.socket] = (),
+        reuse_port: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> Server:
+        """Listen on host and port (0: any free one), or on one given socket.
+
+        `backend` names the parser (see `loops.select_parser`); `clock`
+        returns Unix seconds.  Raises OSError when the address is taken.
+        """
+        loop = asyncio.get_running_loop()
+        service = Service(handler, limits or Limits(), reject, select_parser(backend), clock, loop)
+        if sockets:
+            (given,) = sockets
+            listener = await loop.create_server(lambda: Connection(service), sock=given, backlog=BACKLOG)
+        else:
+            listener = await loop.create_server(
+                lambda: Connection(service), host, port, backlog=BACKLOG, reuse_port=reuse_port or None
+            )
+        return cls(service, listener)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        return len(self._service.connections)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Stop accepting, let requests in hand finish, then close.
+
+        Idle connections get a FIN at once, busy ones `Connection: close`
+        with their response; whatever is left after the grace is cut, and the
+        handlers' tasks are cancelled.
+        """
+        service = self._service
+        service.draining = True
+        self._listener.close()
+        for connection in list(service.connections):
+            connection.begin_drain()
+        try:
+            await asyncio.wait_for(service.empty.wait(), grace_seconds)
+        except TimeoutError:
+            tasks = [connection.task for connection in service.connections if connection.task is not None]
+            for connection in list(service.connections):
+                connection.abort()
+            if tasks:
+                await asyncio.wait(tasks)
+            await service.empty.wait()
+        service.close()

@@ -1,0 +1,90 @@
+"""Where a chunk may end: the limits, masks and table of the gear scan.
+
+Both twins of `GearScanner` build on this module, so that an invalid rule is
+refused alike and the table has one definition.  It knows nothing of data.
+"""
+
+from __future__ import annotations
+
+import operator
+import struct
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from blake3 import blake3
+
+from sidegate.errors import Invalid
+
+# The lowest bit of the hash forgets a byte after one step, the highest after 64.
+WINDOW_BYTES: Final = 64
+# Normalised chunking, level 2: FastCDC (Xia et al., USENIX ATC 2016).
+NORMALISATION_BITS: Final = 2
+# Bit 63 stays out of every mask: it is spare for the shifted hash of the compiled twin.
+HIGHEST_MASK_BIT: Final = 62
+SMALLEST_AVERAGE_BYTES: Final = 16
+LARGEST_CHUNK_BYTES: Final = 1 << 40
+
+TABLE_SEED: Final = b"sidegate gear table v1"
+
+
+@cache
+def gear_table() -> tuple[int, ...]:
+    """Return the 256 words of 64 bits that the gear hash adds.
+
+    They are the first 2048 bytes of the BLAKE3 output of `TABLE_SEED`, read
+    little endian.  The table is part of the store's format: another table
+    cuts elsewhere and loses deduplication against every older chunk.
+    """
+    return struct.unpack("<256Q", blake3(TABLE_SEED).digest(length=2048))
+
+
+@dataclass(frozen=True, slots=True)
+class CutRule:
+    """The lengths between which content decides where a chunk ends.
+
+    Requires 1 <= min <= average <= max <= 2**40 bytes, and an average that is
+    a power of two of at least 16 bytes.  Raises Invalid when that is broken
+    and TypeError for anything but integers.
+    """
+
+    min_bytes: int
+    average_bytes: int
+    max_bytes: int
+
+    def __post_init__(self) -> None:
+        average = operator.index(self.average_bytes)
+        if average < SMALLEST_AVERAGE_BYTES or average & (average - 1):
+            raise Invalid(
+                f"an average chunk of {average} bytes is not possible",
+                remedy=f"use a power of two of at least {SMALLEST_AVERAGE_BYTES} bytes",
+                average_bytes=average,
+            )
+        smallest, largest = operator.index(self.min_bytes), operator.index(self.max_bytes)
+        if not 1 <= smallest <= average <= largest <= LARGEST_CHUNK_BYTES:
+            raise Invalid(
+                f"chunk limits {smallest}, {average}, {largest} bytes are out of order",
+                remedy=f"keep 1 <= min <= average <= max <= {LARGEST_CHUNK_BYTES}",
+                min_bytes=smallest,
+                average_bytes=average,
+                max_bytes=largest,
+            )
+
+    @property
+    def unhashed_bytes(self) -> int:
+        """How many first bytes of a chunk can never influence a cut."""
+        return max(0, self.min_bytes - WINDOW_BYTES)
+
+    @property
+    def strict_mask(self) -> int:
+        """The mask for chunks still shorter than the average."""
+        return self._mask(self.average_bytes.bit_length() - 1 + NORMALISATION_BITS)
+
+    @property
+    def loose_mask(self) -> int:
+        """The mask for chunks of the average length and longer."""
+        return self._mask(self.average_bytes.bit_length() - 1 - NORMALISATION_BITS)
+
+    @staticmethod
+    def _mask(bits: int) -> int:
+        return ((1 << bits) - 1) << (HIGHEST_MASK_BIT + 1 - bits)

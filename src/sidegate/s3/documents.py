@@ -1,0 +1,151 @@
+"""Request bodies in XML: CompleteMultipartUpload, Delete and the ignored ones.
+
+Decides what a document says, with or without namespace and in whatever order
+and spacing clients write it.  It does not know whether the parts or keys exist.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from sidegate.s3.checksums import BY_XML_NAME
+from sidegate.s3.errors import S3Error
+from sidegate.s3.etag import parse_tag
+from sidegate.s3.parameters import MAX_PART_NUMBER
+
+MAX_DOCUMENT_BYTES: Final = 8 << 20
+"""Read no more of a body than this: 1000 escaped keys or 10 000 parts fit in it."""
+
+# API_DeleteObjects: "The request can contain a list of up to 1,000 keys".
+MAX_DELETED_KEYS: Final = 1000
+
+_NUMBER = re.compile(r"\s*(\d{1,10})\s*", re.ASCII).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPart:
+    """One part as CompleteMultipartUpload lists it; `checksums` as (algorithm, base64)."""
+
+    number: int
+    tag: str
+    checksums: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedKey:
+    """One key of a Delete document; with a `refusal` it must not be deleted."""
+
+    key: str
+    refusal: S3Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteDocument:
+    """A Delete document; `quiet` answers name only failures."""
+
+    keys: tuple[DeletedKey, ...]
+    quiet: bool
+
+
+def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
+    """Read a CompleteMultipartUpload document.
+
+    Tags come quoted, bare or with entities; checksum elements of unknown
+    algorithms are ignored.  Raises S3Error: MalformedXML, also for no parts;
+    InvalidPartOrder unless numbers ascend; InvalidArgument.
+    """
+    root = _parse(body, "CompleteMultipartUpload")
+    parts = tuple(_parse_part(element) for element in _children(root, "Part"))
+    if not parts or len(parts) > MAX_PART_NUMBER:
+        raise S3Error("MalformedXML", f"A completed upload has 1 to {MAX_PART_NUMBER} parts.")
+    if any(second.number <= first.number for first, second in itertools.pairwise(parts)):
+        raise S3Error("InvalidPartOrder")
+    return parts
+
+
+def parse_delete(body: bytes) -> DeleteDocument:
+    """Read a Delete document; raises S3Error MalformedXML.
+
+    A VersionId other than "null" refuses its key, not the request.
+    """
+    root = _parse(body, "Delete")
+    keys = tuple(_parse_deleted(element) for element in _children(root, "Object"))
+    if not 1 <= len(keys) <= MAX_DELETED_KEYS:
+        raise S3Error("MalformedXML", f"A Delete document names 1 to {MAX_DELETED_KEYS} keys.")
+    quiet = (_text(root, "Quiet") or "").strip().lower() == "true"
+    return DeleteDocument(keys, quiet)
+
+
+def check_document(body: bytes) -> None:
+    """Accept any well-formed document, or none: what is said is ignored.
+
+    For CreateBucketConfiguration, AccessControlPolicy and Tagging.  Raises
+    S3Error MalformedXML.
+    """
+    if body.strip():
+        _parse(body, None)
+
+
+def _parse(body: bytes, root_name: str | None) -> Element:
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(MAX_DOCUMENT_BYTES)})
+    try:
+        root: Element = fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        # ValueError and LookupError: encodings that the parser does not have.
+        raise S3Error("MalformedXML") from error
+    if root_name is not None and _local_name(root) != root_name:
+        raise S3Error("MalformedXML", f"The document is not a {root_name}.")
+    return root
+
+
+def _parse_part(element: Element) -> CompletedPart:
+    number = tag = ""
+    checksums = []
+    for child in element:
+        name = _local_name(child)
+        if name == "PartNumber":
+            number = child.text or ""
+        elif name == "ETag":
+            tag = parse_tag(child.text or "")
+        elif name in BY_XML_NAME and child.text:
+            checksums.append((BY_XML_NAME[name].name, child.text.strip()))
+    match = _NUMBER(number)
+    if match is None or not tag:
+        raise S3Error("MalformedXML", "A part needs a PartNumber and an ETag.")
+    if not 1 <= int(match.group(1)) <= MAX_PART_NUMBER:
+        raise S3Error(
+            "InvalidArgument", f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive"
+        )
+    return CompletedPart(int(match.group(1)), tag, tuple(checksums))
+
+
+def _parse_deleted(element: Element) -> DeletedKey:
+    key = _text(element, "Key")
+    if not key:
+        raise S3Error("MalformedXML", "An Object of a Delete document has no Key.")
+    version = (_text(element, "VersionId") or "").strip()
+    if version not in ("", "null"):
+        return DeletedKey(key, S3Error("NoSuchVersion", fields={"VersionId": version}))
+    return DeletedKey(key)
+
+
+def _children(element: Element, name: str) -> Iterator[Element]:
+    return (child for child in element if _local_name(child) == name)
+
+
+def _text(element: Element, name: str) -> str | None:
+    child = next(_children(element, name), None)
+    return None if child is None else child.text
+
+
+def _local_name(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
