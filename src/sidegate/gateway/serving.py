@@ -7,12 +7,14 @@ in a thread beside the job.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sidegate.errors import SidegateError, Unavailable
 from sidegate.gateway.context import Context
 from sidegate.gateway.gateway import Authorize, Gateway
 from sidegate.gateway.namespace import Namespace
@@ -24,6 +26,8 @@ WORK_THREADS = 8
 """Threads that hash, compress, and talk to disk and catalog; the GIL is free meanwhile."""
 
 GRACE_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +46,34 @@ class Options:
 
 @asynccontextmanager
 async def running_gateway(store: Store, namespace: Namespace, options: Options) -> AsyncIterator[Server]:
-    """Serve until the block ends, then drain."""
+    """Serve until the block ends, then drain; raises Unavailable when the address is taken."""
     with ThreadPoolExecutor(WORK_THREADS, thread_name_prefix="gateway") as threads:
         context = Context(store, namespace, threads, md5_tags=options.md5_tags)
         gateway = Gateway(context, base_domains=options.base_domains, authorize=options.authorize)
-        server = await Server.start(
-            gateway.handle, options.host, options.port, reject=gateway.reject, backend=options.parser
-        )
+        server = await _listen(gateway, options)
         try:
             yield server
         finally:
             await server.drain(options.grace_seconds)
 
 
+async def _listen(gateway: Gateway, options: Options) -> Server:
+    try:
+        return await Server.start(
+            gateway.handle, options.host, options.port, reject=gateway.reject, backend=options.parser
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}",
+            remedy="choose another address or port",
+        ) from error
+
+
 class GatewayThread:
     """A gateway in a thread with its own event loop; ready when the constructor returns."""
 
     def __init__(self, store: Store, namespace: Namespace, options: Options) -> None:
-        """Raises OSError when the address is taken."""
+        """Raises Unavailable when the address is taken."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -103,7 +117,13 @@ class GatewayThread:
 
 
 async def repeat(action: Callable[[], object], every_seconds: float) -> None:
-    """Run blocking `action` in a thread again and again, until cancelled."""
+    """Run blocking `action` in a thread again and again, until cancelled.
+
+    What it raises on purpose is logged, and the next round tries again.
+    """
     while True:
         await asyncio.sleep(every_seconds)
-        await asyncio.get_running_loop().run_in_executor(None, action)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, action)
+        except SidegateError as error:
+            _log.warning("%s", error)

@@ -1,0 +1,210 @@
+"""From configuration to objects: the only place where all layers meet.
+
+Finds and opens stores, gives the job runner its gateways, and runs the open
+gateway.  The environment is read here and nowhere below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from sidegate.errors import Denied, Invalid, NotFound
+from sidegate.gateway.general import GeneralNamespace
+from sidegate.gateway.publication import judge_output
+from sidegate.gateway.quiet import finish_quiet
+from sidegate.gateway.serving import GatewayThread, Options, repeat, running_gateway
+from sidegate.gateway.session import JobSession
+from sidegate.http import loops
+from sidegate.pfs.commits import Commit
+from sidegate.pfs.staging import Staging
+from sidegate.pfs.store import DIRECTORY_NAME, Durability, Store
+from sidegate.pps.sessions import OpenSession, Session, Verdict
+
+STORE_VARIABLE = "SIDEGATE_STORE"
+
+SIDECAR_GRACE_SECONDS = 2.0
+"""The job's process is gone when its sidecar drains; only strays are cut off."""
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long a thread that hashes may keep the loop waiting for the GIL; Python's
+default of 5 ms is a hundred requests."""
+
+
+def find_store(explicit: str | None, environment: Mapping[str, str], start: Path) -> Path:
+    """Return the store's directory: given, from $SIDEGATE_STORE, or the nearest upward.
+
+    Raises NotFound when there is none.
+    """
+    named = explicit or environment.get(STORE_VARIABLE)
+    if named:
+        return _store_in(Path(named))
+    for directory in (start, *start.parents):
+        if (directory / DIRECTORY_NAME / "store.json").is_file():
+            return directory / DIRECTORY_NAME
+    raise NotFound(
+        f"there is no {DIRECTORY_NAME} in {start} or above it",
+        remedy=f"run `sidegate init`, or name a store with --store or ${STORE_VARIABLE}",
+    )
+
+
+def _store_in(path: Path) -> Path:
+    """Return the store at `path`, which may also be the folder that holds it."""
+    for directory in (path, path / DIRECTORY_NAME):
+        if (directory / "store.json").is_file():
+            return directory
+    raise NotFound(f"there is no store in {path}", remedy=f"run `sidegate init {path}`", path=str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarSettings:
+    """How the gateways of a job are served."""
+
+    loop: str = "auto"
+    parser: str = "auto"
+    md5_tags: bool = False
+
+
+class _Sidecar:
+    """A running sidecar as the job runner sees it."""
+
+    def __init__(self, store: Store, staging: Staging | None, job_session: JobSession, thread: GatewayThread):
+        self._store = store
+        self._staging = staging
+        self._job_session = job_session
+        self._thread = thread
+        self.endpoint = thread.endpoint
+
+    def verdict(self) -> Verdict:
+        """Close the session to the job, then judge what it wrote."""
+        self.close()
+        if self._staging is None:
+            return Verdict()
+        judgement = judge_output(self._store, self._staging)
+        return Verdict(judgement.refusal, judgement.keep)
+
+    def close(self) -> None:
+        """End the gateway; safe to call twice."""
+        self._job_session.close()
+        self._thread.close()
+
+
+def session_opener(store: Store, settings: SidecarSettings) -> OpenSession:
+    """Return what gives each datum attempt of a job its sidecar."""
+
+    @contextmanager
+    def open_session(
+        inputs: Mapping[str, Commit], staging: Staging | None, policy: str, alias: str
+    ) -> Iterator[Session]:
+        job_session = JobSession(store, inputs, staging, pipeline=alias, own_reads=policy == "own-reads")
+        options = Options(
+            loop=settings.loop,
+            parser=settings.parser,
+            md5_tags=settings.md5_tags,
+            grace_seconds=SIDECAR_GRACE_SECONDS,
+        )
+        sidecar = _Sidecar(store, staging, job_session, GatewayThread(store, job_session, options))
+        try:
+            yield sidecar
+        finally:
+            sidecar.close()
+
+    return open_session
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """How `sidegate serve` runs; `finish_after_seconds` None: never."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    finish_after_seconds: float | None = 5.0
+    anonymous: bool = False
+    base_domains: tuple[str, ...] = ("s3.localhost",)
+    loop: str = "auto"
+    parser: str = "auto"
+    md5_tags: bool = False
+    access_keys: Mapping[str, str] | None = None
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `HOST`; raises Invalid."""
+    host, separator, port = address.rpartition(":")
+    if not separator or address.endswith("]"):
+        host, port = address, "0"
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise Invalid(f"address {address!r} is not valid", remedy="use HOST:PORT with a port from 0 to 65535")
+    return host, int(port)
+
+
+def check_exposure(settings: ServeSettings) -> None:
+    """Refuse to serve beyond loopback without keys unless told so; raises Denied."""
+    if settings.anonymous or settings.access_keys or _is_loopback(settings.host):
+        return
+    raise Denied(
+        f"serving on {settings.host} without keys would let anyone who reaches it read and write everything",
+        remedy="serve on 127.0.0.1, set SIDEGATE_ACCESS_KEY and SIDEGATE_SECRET_KEY, or pass --anonymous",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return False
+
+
+def serve(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
+    """Run the open gateway until SIGINT or SIGTERM; `on_ready` gets its URL.
+
+    Raises Denied (see `check_exposure`), Unavailable when the address is taken.
+    """
+    check_exposure(settings)
+    tune_threads()
+    loops.run(_serve(store, settings, on_ready), settings.loop)
+
+
+async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    options = Options(
+        host=settings.host,
+        port=settings.port,
+        base_domains=settings.base_domains,
+        loop=settings.loop,
+        parser=settings.parser,
+        md5_tags=settings.md5_tags,
+    )
+    async with running_gateway(store, GeneralNamespace(store), options) as server:
+        host, port = server.address
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        finisher = _start_finisher(store, settings.finish_after_seconds)
+        await stop.wait()
+        if finisher is not None:
+            finisher.cancel()
+
+
+def _start_finisher(store: Store, quiet_seconds: float | None) -> asyncio.Task[None] | None:
+    if quiet_seconds is None:
+        return None
+    every = min(max(quiet_seconds / 5, 0.05), 1.0)
+    return asyncio.create_task(repeat(lambda: finish_quiet(store, quiet_seconds), every))
+
+
+def tune_threads() -> None:
+    """Keep the event loop responsive beside threads that hash."""
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+
+
+def open_store(directory: Path, durability: Durability = "process") -> Store:
+    """Open a store; see `Store.open`."""
+    return Store.open(directory, durability=durability)
