@@ -63,8 +63,8 @@ class Connection(asyncio.BufferedProtocol):
         "_response",
         "_sender",
         "_service",
+        "_task",
         "_transport",
-        "task",
     )
 
     _transport: asyncio.Transport
@@ -90,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self._drained_bytes = 0
         self._patience = Patience()
         # The handler's own task, while there is one.
-        self.task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     # What the transport calls.
 
@@ -221,21 +221,21 @@ class Connection(asyncio.BufferedProtocol):
             self._respond(answer)
         else:
             awaitable = cast("Awaitable[Response]", answer)
-            self.task = self._service.loop.create_task(self._await_answer(awaitable))
+            self._task = self._service.create_task(self._await_answer(awaitable))
 
     async def _await_answer(self, answer: Awaitable[Response]) -> None:
         try:
             response = await answer
         except asyncio.CancelledError as error:
-            task = self.task
+            task = self._task
             if task is None or task.cancelling():
-                self._transport.abort()
+                self._cut()
                 raise
             response = self._failure(error)
         except Exception as error:  # noqa: BLE001 - as in _begin
             response = self._failure(error)
         finally:
-            self.task = None
+            self._task = None
         self._respond(response)
 
     def _failure(self, error: BaseException) -> Response:
@@ -351,12 +351,10 @@ class Connection(asyncio.BufferedProtocol):
             self._finish()
         elif isinstance(error, (ConnectionError, asyncio.CancelledError)) or self._transport.is_closing():
             # The peer went away: nobody's fault.
-            self._current = None
-            self._transport.abort()
+            self._cut()
         elif begun or response is self._fallback or self._current is None:
             _log.error("a response was cut short", exc_info=error)
-            self._current = None
-            self._transport.abort()
+            self._cut()
         else:
             self._respond(self._failure(error))
 
@@ -374,6 +372,13 @@ class Connection(asyncio.BufferedProtocol):
             self._next()
 
     # Endings.
+
+    def _cut(self) -> None:
+        """End the connection so that the peer cannot take it for a good end."""
+        self._current = None
+        if self._phase is not Phase.CLOSED:
+            self._phase = Phase.CLOSING
+        self._transport.abort()
 
     def _drain(self, count: int) -> None:
         self._drained_bytes += count
@@ -413,8 +418,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """End at once, whatever is under way."""
-        if self.task is not None:
-            self.task.cancel()
         self._transport.abort()
 
     # Time-outs.
@@ -455,7 +458,7 @@ class Connection(asyncio.BufferedProtocol):
         elif wait is Wait.BODY:
             self._intake.end(Reason.BODY_TIMEOUT)
         elif wait is Wait.READING:
-            self._transport.abort()
+            self._cut()
         else:
             self._close()
 

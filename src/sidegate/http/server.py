@@ -83,10 +83,9 @@ class Server:
         try:
             await asyncio.wait_for(service.empty.wait(), grace_seconds)
         except TimeoutError:
-            tasks = [connection.task for connection in service.connections if connection.task is not None]
+            for task in list(service.tasks):
+                task.cancel()
             for connection in list(service.connections):
                 connection.abort()
-            if tasks:
-                await asyncio.wait(tasks)
             await service.empty.wait()
         service.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from sidegate.http.body import BlockPool
 from sidegate.http.errors import STATUS, Reason
@@ -55,6 +55,8 @@ class Service:
         # One for all: a transport fills it and hands it over within one callback.
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
         self.connections: set[Connection] = set()
+        # Handlers at work, also those whose peer is gone.
+        self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.empty = asyncio.Event()
         self.empty.set()
@@ -89,7 +91,22 @@ class Service:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        if not self.connections:
+        self._note_end()
+
+    def create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a handler's work, and know of it until it ends."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        self.empty.clear()
+        task.add_done_callback(self._forget_task)
+        return task
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if not self.connections and not self.tasks:
             self.empty.set()
 
     def _refuse(self, request: Request) -> Response:

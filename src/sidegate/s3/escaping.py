@@ -7,7 +7,8 @@ hold.  It does not know which element a name belongs to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 # XML 1.0 section 2.2 (Char): everything else cannot appear in a document, not even escaped.
@@ -22,8 +23,8 @@ _REPLACEMENTS = {
     # XML 1.0 section 2.11: a parser turns a bare carriage return into a line feed.
     "\r": "&#13;",
 }
-# A key of only these is the same in every encoding.
-_PLAIN = re.compile(r"[A-Za-z0-9._~/=-]*").fullmatch
+# RFC 3986 section 2.3, and the slash, which stays.
+_RESERVED = re.compile("[^A-Za-z0-9._~/-]+")
 
 Encoder = Callable[[str], str]
 
@@ -51,11 +52,32 @@ def encode_url(text: str) -> str:
     A space becomes %20, which unquote and unquote_plus both read; AWS writes
     `+`, which only the second reads.  Slashes stay (API_ListObjectsV2).
     """
-    if _PLAIN(text):
+    if _RESERVED.search(text) is None:
         return text
-    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), safe="/")
+    return _RESERVED.sub(_quote_match, text)
+
+
+def encode_all(texts: Sequence[str], url: bool) -> Sequence[str]:
+    """Return all names of a page as `select_encoder(url)` writes each.
+
+    One search over the joined names answers for a page of plain ones.
+    """
+    special = _RESERVED if url else _SPECIAL
+    if special.search("/".join(texts)) is None:
+        return texts
+    encode = select_encoder(url)
+    return [encode(text) for text in texts]
 
 
 def select_encoder(url: bool) -> Encoder:
     """Return how names are written: percent-encoded or as XML text."""
     return encode_url if url else escape_text
+
+
+def _quote_match(match: re.Match[str]) -> str:
+    return _quote(match.group())
+
+
+@lru_cache(maxsize=1024)
+def _quote(text: str) -> str:
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), safe="")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sidegate.s3.dates import format_iso_date
-from sidegate.s3.escaping import Encoder, escape_text, select_encoder
+from sidegate.s3.escaping import Encoder, encode_all, escape_text, select_encoder
 from sidegate.s3.listing import Entry, ListQuery, Page, encode_token
 from sidegate.s3.multipart import ListPartsRequest, StoredPart
 from sidegate.s3.responses import OWNER, render_checksums, render_document
@@ -43,11 +43,12 @@ def render_objects(bucket: str, query: ListQuery, page: Page[Entry]) -> bytes:
     parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
     parts += _common_fields(query.delimiter, query.encode_url, page.is_truncated, encode)
     owner = _OWNER if query.fetch_owner else ""
+    keys = encode_all([entry.key for entry in page.entries], query.encode_url)
     parts += [
-        f"<Contents><Key>{encode(key)}</Key><LastModified>{format_iso_date(modified_us)}</LastModified>"
+        f"<Contents><Key>{key}</Key><LastModified>{format_iso_date(modified_us)}</LastModified>"
         f"<ETag>&quot;{tag}&quot;</ETag><Size>{size_bytes}</Size>{owner}"
         "<StorageClass>STANDARD</StorageClass></Contents>"
-        for key, size_bytes, tag, modified_us in page.entries
+        for key, (_, size_bytes, tag, modified_us) in zip(keys, page.entries, strict=True)
     ]
     parts += _common_prefixes(page.common_prefixes, encode)
     return render_document("ListBucketResult", "".join(parts))

@@ -110,11 +110,9 @@ class PayloadDecoder:
         streaming = mode.startswith(b"STREAMING-")
         framing, trailer = _parse_framing(mode, headers) if streaming else (None, None)
         expected = {} if ignore_checksums else _parse_expected(headers)
-        wanted = dict.fromkeys((*expected, *checksums))
-        if trailer is not None and trailer in ALGORITHMS:
-            wanted[trailer] = None
-        hashers = {name: ALGORITHMS[name].new() for name in wanted}
         announced = frozenset(expected)
+        wanted = {*expected, *checksums, *((trailer,) if trailer in ALGORITHMS else ())}
+        hashers = {name: ALGORITHMS[name].new() for name in wanted}
         if not streaming and _SHA256_HEX(mode):
             hashers.setdefault("sha256", hashlib.sha256())
             expected["content-sha256"] = bytes.fromhex(mode.decode())
@@ -123,10 +121,9 @@ class PayloadDecoder:
             expected["md5"] = _parse_md5(content_md5)
         if md5 or content_md5 is not None:
             hashers["md5"] = new_md5()
-        length_bytes = _decoded_length(headers) if streaming else http_length_bytes
         return cls(
             framing=framing,
-            length_bytes=length_bytes,
+            length_bytes=_decoded_length(headers) if streaming else http_length_bytes,
             hashers=hashers,
             expected=expected,
             trailer=trailer,

@@ -1,0 +1,85 @@
+"""Speed of the native modules; `extra_info` has GB/s of the best round.
+
+Run: pytest bench/test_native.py --benchmark-only --benchmark-columns=min,median
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from blake3 import blake3
+
+from sidegate.native import AwsChunkedDecoder, GearScanner, describe
+
+KIB, MIB = 1 << 10, 1 << 20
+RULE = (256 * KIB, MIB, 4 * MIB)
+
+pytestmark = pytest.mark.skipif(describe().implementation == "pure", reason=describe().reason)
+
+
+@pytest.fixture(scope="module")
+def incompressible() -> bytes:
+    return blake3(b"sidegate bench input v1").digest(length=64 * MIB)
+
+
+def measure(benchmark: Any, work: Callable[[], Any], size_bytes: int) -> Any:
+    answer = benchmark.pedantic(work, rounds=7, warmup_rounds=1)
+    benchmark.extra_info["implementation"] = describe().implementation
+    benchmark.extra_info["GB/s"] = round(size_bytes / benchmark.stats.stats.min / 1e9, 2)
+    print(f"\n{benchmark.name}: {benchmark.extra_info['GB/s']} GB/s")
+    return answer
+
+
+def chunks_of(data: bytes) -> list[memoryview]:
+    scanner, view, chunks = GearScanner(*RULE), memoryview(data), []
+    while (consumed := scanner.scan(view)) >= 0:
+        chunks.append(view[:consumed])
+        view = view[consumed:]
+    return [*chunks, view]
+
+
+def test_gear(benchmark: Any, incompressible: bytes) -> None:
+    chunks = measure(benchmark, lambda: chunks_of(incompressible), len(incompressible))
+    lengths = [len(chunk) for chunk in chunks]
+    assert sum(lengths) == len(incompressible)
+    assert RULE[0] <= min(lengths[:-1]) <= max(lengths) <= RULE[2]
+    benchmark.extra_info["chunks"] = len(lengths)
+    benchmark.extra_info["mean_bytes"] = sum(lengths) // len(lengths)
+
+
+def test_gear_and_blake3(benchmark: Any, incompressible: bytes) -> None:
+    def cut_and_hash() -> list[bytes]:
+        return [blake3(chunk).digest() for chunk in chunks_of(incompressible)]
+
+    digests = measure(benchmark, cut_and_hash, len(incompressible))
+    assert digests[0] == blake3(chunks_of(incompressible)[0]).digest()
+
+
+@pytest.mark.parametrize("block_bytes", [16 * KIB, 256 * KIB, MIB])
+def test_gear_in_blocks(benchmark: Any, incompressible: bytes, block_bytes: int) -> None:
+    """No cut and no skip: every byte hashed, on both sides of the GIL threshold."""
+    view = memoryview(incompressible)[: 16 * MIB]
+    blocks = [view[start : start + block_bytes] for start in range(0, len(view), block_bytes)]
+    scanner = GearScanner(1, 1 << 40, 1 << 40)
+    measure(benchmark, lambda: list(map(scanner.scan, blocks)), len(view))
+    assert scanner.chunk_bytes == 8 * len(view)
+
+
+@pytest.mark.parametrize("block_bytes", [256 * KIB, MIB])
+def test_aws_chunked(benchmark: Any, incompressible: bytes, block_bytes: int) -> None:
+    view = memoryview(incompressible)
+    header = b"10000;chunk-signature=" + b"0" * 64 + b"\r\n"
+    parts = [header + view[start : start + 64 * KIB] + b"\r\n" for start in range(0, len(view), 64 * KIB)]
+    body = memoryview(b"".join([*parts, b"0;chunk-signature=" + b"0" * 64 + b"\r\n\r\n"]))
+    blocks = [body[start : start + block_bytes] for start in range(0, len(body), block_bytes)]
+
+    def decode() -> int:
+        decoder = AwsChunkedDecoder(signed=True, trailers=False)
+        for block in blocks:
+            decoder.feed(block)
+        assert decoder.finished
+        return int(decoder.decoded_bytes)
+
+    assert measure(benchmark, decode, len(body)) == len(incompressible)

@@ -1,0 +1,199 @@
+"""A server on a thread of its own, and peers that speak raw bytes to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidegate.http import loops
+from sidegate.http.limits import Limits
+from sidegate.http.message import Handler
+from sidegate.http.rejection import Reject, plain_rejection
+from sidegate.http.server import Server
+
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Peer:
+    """One client connection; every wait is bounded by PATIENCE_SECONDS."""
+
+    def __init__(self, address: tuple[str, int], receive_buffer_bytes: int | None = None) -> None:
+        self.socket = socket.socket()
+        if receive_buffer_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.connect(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def send_bytewise(self, data: bytes) -> None:
+        for index in range(len(data)):
+            self.socket.sendall(data[index : index + 1])
+
+    def _more(self) -> bytes:
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise EOFError(f"closed after {self.buffer[:200]!r}")
+        self.buffer += data
+        return data
+
+    def read_exactly(self, count: int) -> bytes:
+        while len(self.buffer) < count:
+            self._more()
+        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return data
+
+    def read_head(self) -> tuple[int, dict[str, str]]:
+        while b"\r\n\r\n" not in self.buffer:
+            self._more()
+        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, status, _ = first.split(" ", 2)
+        assert version == "HTTP/1.1"
+        pairs = [line.split(": ", 1) for line in lines]
+        headers = {name.lower(): value for name, value in pairs}
+        assert len(headers) == len(pairs), "a header twice"
+        return int(status), headers
+
+    def read(self, *, head_only: bool = False) -> Answer:
+        status, headers = self.read_head()
+        if head_only or status in (204, 304) or status < 200:
+            return Answer(status, headers, b"")
+        if headers.get("transfer-encoding") == "chunked":
+            return Answer(status, headers, self._read_chunks())
+        if "content-length" in headers:
+            return Answer(status, headers, self.read_exactly(int(headers["content-length"])))
+        return Answer(status, headers, self.read_to_end())
+
+    def _read_chunks(self) -> bytes:
+        body = b""
+        while True:
+            while b"\r\n" not in self.buffer:
+                self._more()
+            size, self.buffer = self.buffer.split(b"\r\n", 1)
+            piece = self.read_exactly(int(size, 16))
+            assert self.read_exactly(2) == b"\r\n"
+            if not piece:
+                return body
+            body += piece
+
+    def read_to_end(self) -> bytes:
+        """Read until a clean end; a reset raises ConnectionResetError."""
+        with contextlib.suppress(EOFError):
+            while True:
+                self._more()
+        data, self.buffer = self.buffer, b""
+        return data
+
+    def ask(self, data: bytes, *, head_only: bool = False) -> Answer:
+        self.send(data)
+        return self.read(head_only=head_only)
+
+    def reset(self) -> None:
+        """Vanish with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Running:
+    """A server on its own thread and loop."""
+
+    def __init__(
+        self, pair: tuple[str, str], handler: Handler, limits: Limits | None = None, reject: Reject = plain_rejection
+    ) -> None:
+        self._pair = pair
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._arguments = (handler, limits, reject)
+        self.peers: list[Peer] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._started.wait(PATIENCE_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            loops.run(self._main(), self._pair[0])
+        except BaseException as error:
+            self._failure = error
+            self._started.set()
+            raise
+
+    async def _main(self) -> None:
+        handler, limits, reject = self._arguments
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self.server = await Server.start(handler, limits=limits, reject=reject, backend=self._pair[1])
+        self._started.set()
+        await self._stop.wait()
+        await self.server.drain(0.0)
+
+    def connect(self, receive_buffer_bytes: int | None = None) -> Peer:
+        peer = Peer(self.server.address, receive_buffer_bytes)
+        self.peers.append(peer)
+        return peer
+
+    def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the server's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        for peer in self.peers:
+            peer.close()
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive(), "the server did not end"
+
+
+@dataclass
+class Outcomes:
+    """Collects what on_sent reports, across threads."""
+
+    values: list[bool] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __call__(self, complete: bool) -> None:
+        with self.changed:
+            self.values.append(complete)
+            self.changed.notify_all()
+
+    def wait(self, count: int = 1) -> list[bool]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.values) >= count, PATIENCE_SECONDS)
+            return list(self.values)
+
+
+Launch = Callable[..., Running]
+
+
+def launcher(pair: tuple[str, str]) -> Iterator[Launch]:
+    """Yield a function that starts servers, and end them all afterwards."""
+    servers: list[Running] = []
+
+    def launch(handler: Handler, limits: Limits | None = None, reject: Reject = plain_rejection) -> Running:
+        servers.append(Running(pair, handler, limits, reject))
+        return servers[-1]
+
+    yield launch
+    for server in servers:
+        server.close()
