@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from sidegate.errors import Denied, Invalid, NotFound
+from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.publication import judge_output
 from sidegate.gateway.quiet import finish_quiet
@@ -180,6 +181,7 @@ async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str]
         host=settings.host,
         port=settings.port,
         base_domains=settings.base_domains,
+        authorize=require_keys(settings.access_keys, store.clock) if settings.access_keys else None,
         loop=settings.loop,
         parser=settings.parser,
         md5_tags=settings.md5_tags,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from sidegate.errors import SidegateError
 from sidegate.gateway import listings, reads, subresources, uploads, writes
+from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.errors import as_s3_error, rejection_error
 from sidegate.http.errors import BodyTruncated, Reason
@@ -30,8 +31,6 @@ HEALTH_TARGET = b"/-/health"
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Context, S3Request], Awaitable[Response]]
-Authorize = Callable[[Request], None]
-"""Raises S3Error unless the request may be served."""
 
 _O = Operation
 
@@ -98,10 +97,10 @@ class Gateway:
         return self._rendered(rejection_error(reason), "")
 
     def _understand(self, request: Request) -> S3Request:
-        if self._authorize is not None:
-            self._authorize(request)
         target = parse_target(request.target, request.header(b"host"), self._base_domains)
         headers = Headers(request.headers)
+        if self._authorize is not None:
+            self._authorize(request, target, headers)
         operation = identify(request.method, target, headers)
         return S3Request(operation, request.method, target, headers, request.body)
 

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context
-from sidegate.gateway.gateway import Authorize, Gateway
+from sidegate.gateway.gateway import Gateway
 from sidegate.gateway.namespace import Namespace
 from sidegate.http import loops
 from sidegate.http.server import Server
