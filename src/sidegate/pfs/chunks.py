@@ -19,11 +19,22 @@ from blake3 import blake3
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from sidegate.errors import Corrupt
+from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.compression import RAW, decode_payload, encode_payload
 from sidegate.pfs.ids import Buffer, ChunkId
-from sidegate.pfs.packs import PACK_BYTES, PackFile, PackRecord, PackWriter, pack_path, recover
+from sidegate.pfs.packs import (
+    PACK_BYTES,
+    PackFile,
+    PackMissing,
+    PackRecord,
+    PackWriter,
+    pack_path,
+    payload_holds,
+    recover,
+    sync_pack,
+)
+from sidegate.pfs.plain_cache import PlainCache
 
 if TYPE_CHECKING:
     from sidegate.pfs.catalog.database import Database
@@ -35,6 +46,14 @@ PLAIN_CACHE_BYTES = 32 << 20
 """Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
 
 _LOOKUP_BATCH = 500
+_PLACE = (
+    CHUNKS.c.id,
+    PACKS.c.name,
+    CHUNKS.c.offset,
+    CHUNKS.c.stored_bytes,
+    CHUNKS.c.plain_bytes,
+    CHUNKS.c.encoding,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +77,16 @@ class ChunkStore:
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         self._directory = directory
-        self._clock = clock
+        self.clock = clock
         self._database: Database | None = None
         self._lock = threading.Lock()
         self._writer: PackWriter | None = None
-        self._writer_id = 0
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
-        self._sealed: list[str] = []
+        self._sealed: list[PackWriter] = []
         self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
-        self._flushing_sealed: list[str] = []
-        self._pack_names: dict[int, str] = {}
+        self._flushing_sealed: list[PackWriter] = []
         self._open_packs: OrderedDict[str, PackFile] = OrderedDict()
-        self._plain = _PlainCache(PLAIN_CACHE_BYTES)
+        self._plain = PlainCache(PLAIN_CACHE_BYTES)
 
     def attach(self, database: Database) -> None:
         """Give the store its catalog; the two refer to each other."""
@@ -102,33 +119,55 @@ class ChunkStore:
 
     def _append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> None:
         with self._lock:
-            writer = self._writer
-            if writer is None or writer.position >= PACK_BYTES:
-                writer = self._next_pack()
+            writer = self._writable_pack()
             record = writer.append(chunk, encoding, payload, plain_bytes)
             self._unindexed[chunk] = (writer.name, record)
 
-    def _next_pack(self) -> PackWriter:
-        if self._writer is not None:
-            self._writer.seal()
-            self._sealed.append(self._writer.name)
-        self._writer = PackWriter(self._directory, self._clock())
-        return self._writer
+    def _writable_pack(self) -> PackWriter:
+        writer = self._writer
+        if writer is not None and writer.position < PACK_BYTES:
+            return writer
+        fresh = PackWriter(self._directory, self.clock())
+        if writer is not None:
+            writer.seal()
+            self._sealed.append(writer)
+        self._writer = fresh
+        return fresh
+
+    def keep(self, chunks: Iterable[ChunkId]) -> None:
+        """Make sure that chunks put long ago are still there and stay.
+
+        A collection removes what nothing refers to for longer than its window;
+        a write that takes as long must call this before it is referred to.
+        Raises Unavailable when it comes too late.
+        """
+        wanted = list(dict.fromkeys(chunks))
+
+        def operation(connection: Connection) -> None:
+            for start in range(0, len(wanted), _LOOKUP_BATCH):
+                batch = wanted[start : start + _LOOKUP_BATCH]
+                connection.execute(update(CHUNKS).where(CHUNKS.c.id.in_(batch)).values(condemned_us=None))
+                there = connection.execute(select(CHUNKS.c.id).where(CHUNKS.c.id.in_(batch))).all()
+                if len(there) < len(batch):
+                    raise Unavailable("a collection ran while this was written", remedy="write it again")
+
+        self.database.write(operation)
 
     def flush_index(self, connection: Connection) -> None:
         """Write the index rows of all that was put; runs inside each transaction."""
         with self._lock:
             self._flushing = dict(self._unindexed)
             self._flushing_sealed = list(self._sealed)
-        names = {name for name, _ in self._flushing.values()} | set(self._flushing_sealed)
+        sealed = {writer.name for writer in self._flushing_sealed}
+        names = {name for name, _ in self._flushing.values()} | sealed
         if not names:
             return
         ids = self._register_packs(connection, names)
         rows = [_index_row(ids[name], record) for name, record in self._flushing.values()]
         if rows:
             _insert_rows(connection, rows)
-        for name in self._flushing_sealed:
-            connection.execute(update(PACKS).where(PACKS.c.name == name).values(sealed=True))
+        if sealed:
+            connection.execute(update(PACKS).where(PACKS.c.name.in_(sealed)).values(sealed=True))
 
     def index_flushed(self) -> None:
         """The transaction of the last `flush_index` is committed: others see its rows."""
@@ -136,20 +175,29 @@ class ChunkStore:
             for chunk in self._flushing:
                 self._unindexed.pop(chunk, None)
             del self._sealed[: len(self._flushing_sealed)]
+            for writer in self._flushing_sealed:
+                writer.close()
             self._flushing, self._flushing_sealed = {}, []
 
     def _register_packs(self, connection: Connection, names: set[str]) -> dict[str, int]:
-        rows = [{"name": name, "sealed": False, "created_us": self._clock()} for name in sorted(names)]
+        rows = [{"name": name, "sealed": False, "created_us": self.clock()} for name in sorted(names)]
         connection.execute(insert(PACKS).on_conflict_do_nothing(index_elements=["name"]), rows)
         found = connection.execute(select(PACKS.c.name, PACKS.c.id).where(PACKS.c.name.in_(names)))
         return {row.name: row.id for row in found}
 
     def sync(self) -> None:
-        """Return once every chunk put so far is on disk."""
+        """Return once every chunk that this process put so far is on disk."""
         with self._lock:
             writer = self._writer
         if writer is not None:
             writer.sync()
+
+    def sync_all(self) -> None:
+        """Return once every indexed chunk is on disk, whichever process put it."""
+        with self.database.read() as connection:
+            unsealed = connection.execute(select(PACKS.c.name).where(~PACKS.c.sealed)).scalars().all()
+        for name in unsealed:
+            sync_pack(pack_path(self._directory, name))
 
     def close(self) -> None:
         """Seal the open pack; the index rows must have been flushed."""
@@ -157,12 +205,9 @@ class ChunkStore:
             writer, self._writer = self._writer, None
         if writer is not None:
             writer.seal()
-            name = writer.name
-            self.database.write(
-                lambda connection: connection.execute(
-                    update(PACKS).where(PACKS.c.name == name).values(sealed=True)
-                )
-            )
+            with self._lock:
+                self._sealed.append(writer)
+            self.database.write(lambda connection: None)
         self._open_packs.clear()
 
     # -- reading ---------------------------------------------------------
@@ -170,6 +215,13 @@ class ChunkStore:
     def locate(self, chunks: Iterable[ChunkId]) -> dict[ChunkId, Location]:
         """Return where each chunk lies; raises Corrupt for one that is lost."""
         wanted = list(dict.fromkeys(chunks))
+        try:
+            return self._locate(wanted)
+        except PackMissing:
+            # A collection has moved the chunks and removed their pack since the lookup.
+            return self._locate(wanted)
+
+    def _locate(self, wanted: list[ChunkId]) -> dict[ChunkId, Location]:
         found: dict[ChunkId, Location] = {}
         missing = []
         for chunk in wanted:
@@ -186,19 +238,11 @@ class ChunkStore:
         return found
 
     def _locate_indexed(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
-        columns = (CHUNKS.c.id, CHUNKS.c.pack, CHUNKS.c.offset, CHUNKS.c.stored_bytes)
-        query = select(*columns, CHUNKS.c.plain_bytes, CHUNKS.c.encoding).where(CHUNKS.c.id.in_(chunks))
+        query = select(*_PLACE).join(PACKS, PACKS.c.id == CHUNKS.c.pack).where(CHUNKS.c.id.in_(chunks))
         with self.database.read() as connection:
-            for chunk, pack, offset, stored_bytes, plain_bytes, encoding in connection.execute(query):
-                name = self._pack_name(connection, pack)
-                found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
-
-    def _pack_name(self, connection: Connection, pack: int) -> str:
-        name = self._pack_names.get(pack)
-        if name is None:
-            name = connection.execute(select(PACKS.c.name).where(PACKS.c.id == pack)).scalar_one()
-            self._pack_names[pack] = name
-        return name
+            rows = connection.execute(query).all()
+        for chunk, name, offset, stored_bytes, plain_bytes, encoding in rows:
+            found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
 
     def _location(self, name: str, offset: int, stored: int, plain: int, encoding: int) -> Location:
         with self._lock:
@@ -227,10 +271,7 @@ class ChunkStore:
         location = self.locate((chunk,))[chunk]
         plain = self.load(chunk, location)
         if blake3(plain).digest() != chunk:
-            raise Corrupt(
-                f"chunk {chunk.hex()} in pack {location.pack.path.name} is damaged",
-                remedy="run `sidegate fsck`",
-            )
+            raise _damaged(chunk, location.pack.path.stem)
         return plain
 
     # -- recovery --------------------------------------------------------
@@ -239,7 +280,8 @@ class ChunkStore:
         """Seal packs whose writer died and index their chunks; return how many.
 
         A pack that the catalog has never heard of holds nothing acknowledged;
-        collection removes it.
+        collection removes it.  One that is missing or damaged stays unsealed,
+        for `checking` to report.
         """
         with self.database.read() as connection:
             unsealed = connection.execute(select(PACKS.c.name).where(~PACKS.c.sealed)).scalars().all()
@@ -247,11 +289,48 @@ class ChunkStore:
         for name in unsealed:
             if self._writer is not None and name == self._writer.name:
                 continue
-            records = recover(pack_path(self._directory, name))
+            try:
+                records = recover(pack_path(self._directory, name))
+            except Corrupt:
+                continue
             if records is not None:
                 self.database.write(self._adoption(name, records))
                 recovered += 1
         return recovered
+
+    def relocate(self, pack: str, records: list[PackRecord]) -> None:
+        """Copy chunks out of `pack` and point the index at the copies, durably.
+
+        Raises Corrupt, with the index as it was, when one is damaged.
+        """
+        source = PackFile.open(pack_path(self._directory, pack))
+        copies: list[tuple[str, PackRecord]] = []
+        for record in records:
+            payload = source.read(record.offset, record.stored_bytes)
+            if not payload_holds(record, payload):
+                raise _damaged(record.chunk, pack)
+            with self._lock:
+                writer = self._writable_pack()
+                copy = writer.append(record.chunk, record.encoding, payload, record.plain_bytes)
+            copies.append((writer.name, copy))
+        self.database.write(lambda connection: self._repoint(connection, pack, copies), durable=True)
+
+    def close_pack(self, name: str) -> None:
+        """Stop reading from a pack that is about to be removed."""
+        with self._lock:
+            self._open_packs.pop(name, None)
+
+    def _repoint(self, connection: Connection, pack: str, copies: list[tuple[str, PackRecord]]) -> None:
+        ids = self._register_packs(connection, {pack} | {name for name, _ in copies})
+        statement = (
+            update(CHUNKS)
+            .where(CHUNKS.c.id == bindparam("chunk"), CHUNKS.c.pack == ids[pack])
+            .values(pack=bindparam("new_pack"), offset=bindparam("new_offset"))
+        )
+        rows = [
+            {"chunk": copy.chunk, "new_pack": ids[name], "new_offset": copy.offset} for name, copy in copies
+        ]
+        connection.execute(statement, rows)
 
     def _adoption(self, name: str, records: list[PackRecord]) -> Callable[[Connection], None]:
         def adopt(connection: Connection) -> None:
@@ -262,6 +341,10 @@ class ChunkStore:
             connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
 
         return adopt
+
+
+def _damaged(chunk: ChunkId, pack: str) -> Corrupt:
+    return Corrupt(f"chunk {chunk.hex()} in pack {pack} is damaged", remedy="run `sidegate fsck`")
 
 
 def _index_row(pack: int, record: PackRecord) -> dict[str, object]:
@@ -287,29 +370,3 @@ def _insert_rows(connection: Connection, rows: list[dict[str, object]]) -> None:
         ),
         rows,
     )
-
-
-class _PlainCache:
-    """Least-recently-used plain chunks, bounded in bytes."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._entries: OrderedDict[ChunkId, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, chunk: ChunkId) -> bytes | None:
-        with self._lock:
-            plain = self._entries.get(chunk)
-            if plain is not None:
-                self._entries.move_to_end(chunk)
-            return plain
-
-    def put(self, chunk: ChunkId, plain: bytes) -> None:
-        with self._lock:
-            if chunk in self._entries:
-                return
-            self._entries[chunk] = plain
-            self._bytes += len(plain)
-            while self._bytes > self._limit_bytes:
-                self._bytes -= len(self._entries.popitem(last=False)[1])

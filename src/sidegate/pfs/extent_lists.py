@@ -87,7 +87,7 @@ def _walk(chunks: ChunkStore, node: NodeId, offset: int, end: int) -> Iterator[E
 def open_node(chunks: ChunkStore, node: NodeId) -> tuple[int, Decoder, int]:
     """Return a node's level, a decoder at its first entry, and its entry count."""
     data = chunks.get(ChunkId(node))
-    if data[:4] != _MAGIC:
+    if len(data) < 5 or data[:4] != _MAGIC:
         raise Corrupt(f"chunk {node.hex()} is not an extent list")
     decoder = Decoder(data, 5)
     return data[4], decoder, decoder.integer()

@@ -86,7 +86,9 @@ def decode_record(data: bytes) -> FileRecord:
         raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
     flags = decoder.integer()
     if flags > _HAS_HASH | _EXTERNAL:
-        raise Corrupt(f"file record has flags {flags:#x}, this release reads up to {_HAS_HASH | _EXTERNAL:#x}")
+        raise Corrupt(
+            f"file record has flags {flags:#x}, this release reads up to {_HAS_HASH | _EXTERNAL:#x}"
+        )
     size_bytes = decoder.integer()
     content_hash = decoder.take(32) if flags & _HAS_HASH else None
     tag = decoder.text()

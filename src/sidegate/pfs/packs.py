@@ -42,6 +42,10 @@ HEADER_BYTES = _HEADER.size
 RECORD_BYTES = _RECORD.size
 
 
+class PackMissing(Corrupt):
+    """The file of a pack is not there."""
+
+
 class PackRecord(NamedTuple):
     """One chunk in a pack: where its payload lies and how it is encoded."""
 
@@ -159,6 +163,29 @@ def _sync_entry(path: Path) -> None:
             os.close(fd)
 
 
+def written_us(path: Path) -> int:
+    """Return when a pack was last written to, in microseconds; 0 for a missing one."""
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether the writer of a pack is gone, or done with it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
 def sync_pack(path: Path) -> None:
     """Return once what any process wrote to a pack is on disk; a missing one is fine."""
     try:
@@ -198,17 +225,22 @@ class PackFile:
 
     @classmethod
     def open(cls, path: Path) -> PackFile:
-        """Open a pack; raises Corrupt when the file is gone."""
+        """Open a pack; raises PackMissing when the file is gone."""
         try:
             return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
-            raise Corrupt(
+            raise PackMissing(
                 f"pack file {path.name} is missing", remedy="run `sidegate fsck`", path=str(path)
             ) from None
 
     def __del__(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the file is now."""
+        return os.fstat(self.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Read exactly `length` bytes; raises Corrupt when the file is shorter."""
@@ -223,7 +255,7 @@ class PackFile:
 
 def read_index(pack: PackFile) -> list[PackRecord] | None:
     """Return a sealed pack's records from its footer, None if it is unsealed."""
-    size = os.fstat(pack.fd).st_size
+    size = pack.size_bytes
     if size < HEADER_BYTES + _TRAILER.size:
         return None
     trailer = pack.read(size - _TRAILER.size, _TRAILER.size)
@@ -242,7 +274,7 @@ def scan(pack: PackFile) -> Iterator[PackRecord]:
     A record whose payload does not match its id is passed over (its header says
     where the next one starts); the scan ends at the first missing header.
     """
-    size = os.fstat(pack.fd).st_size
+    size = pack.size_bytes
     if size < HEADER_BYTES:
         return
     header = pack.read(0, HEADER_BYTES)
@@ -254,11 +286,12 @@ def scan(pack: PackFile) -> Iterator[PackRecord]:
         if position > size:
             return
         payload = pack.read(found.offset, found.stored_bytes)
-        if _payload_holds(found, payload):
+        if payload_holds(found, payload):
             yield found
 
 
-def _payload_holds(record: PackRecord, payload: bytes) -> bool:
+def payload_holds(record: PackRecord, payload: bytes) -> bool:
+    """Whether a payload decodes to the bytes that its chunk id names."""
     try:
         plain = decode_payload(record.encoding, payload, record.plain_bytes)
     except Corrupt:
@@ -284,9 +317,12 @@ def recover(path: Path) -> list[PackRecord] | None:
     """Cut an abandoned pack after its last whole record and seal it.
 
     Returns its records, or None while its writer is alive.  Calling it on a
-    sealed pack only reads it.
+    sealed pack only reads it.  Raises PackMissing, Corrupt.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise PackMissing(f"pack file {path.name} is missing", path=str(path)) from None
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

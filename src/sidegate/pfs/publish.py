@@ -22,6 +22,7 @@ from sidegate.pfs.extent_lists import load_extents, store_extents
 from sidegate.pfs.extents import content_hash
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.ids import CommitId, new_commit_id
+from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.nodes import Entry
 from sidegate.pfs.seams import canonical_extents
 from sidegate.pfs.staging import StagingInfo, delete_staging, ensure_branch, staged_rows
@@ -36,10 +37,12 @@ class Publication:
     """What a new commit says of itself beside its content.
 
     `replace`: the staging is the whole content; otherwise it is laid over the
-    branch's head.  `keep` leaves out the paths for which it is false.
+    branch's head.  `commit_id` is the new commit's, random by default.  `keep`
+    leaves out the paths for which it is false.
     """
 
     description: str = ""
+    commit_id: CommitId | None = None
     commit_set: str | None = None
     provenance: list[Provenance] = field(default_factory=list)
     replace: bool = False
@@ -50,10 +53,13 @@ class Publication:
 class Publisher:
     """Makes commits in one store."""
 
-    def __init__(self, database: Database, cache: NodeCache, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, cache: NodeCache, clock: Callable[[], int], locks: LockDirectory
+    ) -> None:
         self._database = database
         self._cache = cache
         self._clock = clock
+        self._locks = locks
 
     def publish(self, staging: StagingInfo, publication: Publication) -> Commit | None:
         """Make a commit of `staging` on its branch and remove the staging.
@@ -67,11 +73,13 @@ class Publisher:
             commit = self._prepare(staging, publication, head)
             if publication.skip_unchanged and head is not None and commit.root == head.root:
                 self._database.write(lambda connection: delete_staging(connection, staging.id))
+                self._locks.release(staging.id)
                 return None
             try:
                 self._commit(staging, publication, commit)
             except _HeadMoved:
                 continue
+            self._locks.release(staging.id)
             return commit
         raise Conflict(
             f"branch {staging.repo}@{staging.branch} moved {CAS_ATTEMPTS} times meanwhile", remedy="try again"
@@ -97,7 +105,7 @@ class Publisher:
             effective = _without_repeats(Tree(self._cache, head.root), changes)
             root = apply(self._cache, head.root, effective)
         file_count, size_bytes = Tree(self._cache, root).totals()
-        commit_id = new_commit_id()
+        commit_id = publication.commit_id or new_commit_id()
         return Commit(
             id=commit_id,
             repo=staging.repo,
@@ -133,6 +141,8 @@ class Publisher:
             move_head(connection, commit.repo, commit.branch, commit.parent, CommitId(commit.id))
             delete_staging(connection, staging.id)
 
+        # The writing may have been done by other processes, and not durably.
+        self._cache.chunks.sync_all()
         self._database.write(operation, durable=True)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from sidegate.errors import AlreadyExists, Conflict, Denied, NotFound
 from sidegate.pfs.catalog.database import Database
-from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, REPOS, STAGED, STAGINGS
+from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, REPOS, STAGED, STAGINGS, UPLOADS
 from sidegate.pfs.ids import check_name
+from sidegate.pfs.uploads import delete_uploads
 
 RepoKind = Literal["user", "pipeline"]
 
@@ -110,6 +111,9 @@ def _delete(connection: Connection, name: str) -> None:
             dependant=dependant.repo,
         )
     stagings = select(STAGINGS.c.id).where(STAGINGS.c.repo == name)
+    of_branches = func.substr(UPLOADS.c.scope, 1, len(name) + 1) == f"{name}@"
+    of_repo = UPLOADS.c.scope.in_(stagings) | of_branches
+    delete_uploads(connection, list(connection.execute(select(UPLOADS.c.id).where(of_repo)).scalars()))
     connection.execute(delete(STAGED).where(STAGED.c.staging.in_(stagings)))
     connection.execute(delete(STAGINGS).where(STAGINGS.c.repo == name))
     connection.execute(delete(PROVENANCE).where(PROVENANCE.c.commit.in_(own)))

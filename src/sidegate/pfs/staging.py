@@ -20,6 +20,7 @@ from sidegate.pfs.branches import Branch, insert_branch, select_branch
 from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
+from sidegate.pfs.locks import LockDirectory
 
 Purpose = Literal["attempt", "open", "finishing"]
 
@@ -111,14 +112,23 @@ class Staging:
 class Stagings:
     """Makes, finds and drops stagings."""
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int], locks: LockDirectory) -> None:
         self._database = database
         self._clock = clock
+        self._locks = locks
 
     def begin_attempt(self, repo: str, branch: str) -> Staging:
-        """Make a private, empty staging for an output of `repo`."""
+        """Make a private, empty staging for an output of `repo`.
+
+        This process owns it: once it has ended, a collection drops the staging.
+        """
         info = self._new("attempt", repo, branch, held=True, description="")
-        self._database.write(lambda connection: insert_staging(connection, info))
+        self._locks.acquire(info.id)
+        try:
+            self._database.write(lambda connection: insert_staging(connection, info))
+        except BaseException:
+            self._locks.release(info.id)
+            raise
         return Staging(self._database, info.id)
 
     def open_commit(
@@ -162,6 +172,7 @@ class Stagings:
     def drop(self, staging: str) -> None:
         """Forget a staging and all it holds; its chunks become garbage."""
         self._database.write(lambda connection: delete_staging(connection, staging))
+        self._locks.release(staging)
 
     def write_open(
         self,
@@ -191,7 +202,8 @@ class Stagings:
                 {"staging": info.id, "path": path, "record": encode_record(record) if record else None}
                 for path, record in rows
             ]
-            upsert_staged(connection, encoded)
+            if encoded:
+                upsert_staged(connection, encoded)
             if also is not None:
                 also(connection)
             touch(connection, info.id, self._clock())
@@ -295,20 +307,25 @@ def upsert_staged(connection: Connection, rows: list[dict[str, object]]) -> None
 
 def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None]]:
     """Yield (path, encoded record or None) from `start` on, a page of rows at a time."""
-    bound = STAGED.c.path >= start
-    while True:
-        query = (
-            select(STAGED.c.path, STAGED.c.record)
-            .where(STAGED.c.staging == staging, bound)
-            .order_by(STAGED.c.path)
-            .limit(_PAGE)
-        )
+    following: bytes | None = start
+    while following is not None:
         with database.read() as connection:
-            rows = connection.execute(query).all()
-        yield from ((row.path, row.record) for row in rows)
-        if len(rows) < _PAGE:
-            return
-        bound = STAGED.c.path > rows[-1][0]
+            rows, following = select_staged_page(connection, staging, following)
+        yield from rows
+
+
+def select_staged_page(
+    connection: Connection, staging: str, start: bytes
+) -> tuple[list[tuple[bytes, bytes | None]], bytes | None]:
+    """Return some rows from `start` on, and where the next page starts, None at the end."""
+    query = (
+        select(STAGED.c.path, STAGED.c.record)
+        .where(STAGED.c.staging == staging, STAGED.c.path >= start)
+        .order_by(STAGED.c.path)
+        .limit(_PAGE)
+    )
+    rows = [(row.path, row.record) for row in connection.execute(query)]
+    return rows, rows[-1][0] + b"\0" if len(rows) == _PAGE else None
 
 
 def staged_totals(database: Database, staging: str) -> int:

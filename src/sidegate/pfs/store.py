@@ -4,6 +4,7 @@
   store.json     format version and id
   catalog.db     the catalog (SQLite, WAL)
   packs/         pack files
+  locks/         held by whoever owns an attempt
   logs/          what jobs printed
   scratch/       private to running jobs
 """
@@ -18,18 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from sidegate.errors import AlreadyExists, Conflict, NotFound, Unsupported
+from sidegate.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unsupported
 from sidegate.pfs.branches import Branches
 from sidegate.pfs.catalog.database import Database, migrate, open_engine
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
-from sidegate.pfs.cutting import ChunkCutter
+from sidegate.pfs.cutting import BufferPool, ChunkCutter
 from sidegate.pfs.diff import Difference, differences
 from sidegate.pfs.extent_lists import store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import Attributes, FileRecord
 from sidegate.pfs.jobs import JobRecords
 from sidegate.pfs.layout import Layout, Slice, file_layout
+from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.publish import Publication, Publisher
 from sidegate.pfs.reading import read_bytes, read_slices
 from sidegate.pfs.repos import Repos
@@ -63,13 +65,15 @@ class Store:
         self.database = Database(engine, self.chunks, durable=durability == "disk")
         self.chunks.attach(self.database)
         self.cache = NodeCache(self.chunks)
+        self._buffers = BufferPool()
         self.repos = Repos(self.database, clock)
         self.branches = Branches(self.database, clock)
         self.commits = Commits(self.database)
-        self.stagings = Stagings(self.database, clock)
+        self.locks = LockDirectory(directory / "locks")
+        self.stagings = Stagings(self.database, clock, self.locks)
         self.uploads = Uploads(self.database, clock)
         self.jobs = JobRecords(self.database, clock)
-        self.publisher = Publisher(self.database, self.cache, clock)
+        self.publisher = Publisher(self.database, self.cache, clock, self.locks)
 
     @classmethod
     def create(cls, directory: Path) -> None:
@@ -83,7 +87,9 @@ class Store:
         migrate(engine)
         engine.dispose()
         description = {"format": FORMAT_VERSION, "id": secrets.token_hex(16)}
-        marker.write_text(json.dumps(description) + "\n")
+        draft = directory / "store.json.new"
+        draft.write_text(json.dumps(description) + "\n")
+        draft.rename(marker)
 
     @classmethod
     def open(
@@ -93,13 +99,16 @@ class Store:
         durability: Durability = "process",
         clock: Callable[[], int] = wall_clock_us,
     ) -> Store:
-        """Open a store and recover what a killed process left; raises NotFound, Unsupported."""
+        """Open a store and recover what a killed process left.
+
+        Raises NotFound, Unsupported for another format, Corrupt.
+        """
         marker = directory / "store.json"
         if not marker.exists():
             raise NotFound(
                 f"there is no store in {directory}", remedy="run `sidegate init`", directory=str(directory)
             )
-        version = json.loads(marker.read_text()).get("format")
+        version = _read_format(marker)
         if version != FORMAT_VERSION:
             raise Unsupported(
                 f"the store in {directory} has format {version}, this release reads {FORMAT_VERSION}",
@@ -113,6 +122,7 @@ class Store:
         """Flush, seal and close everything."""
         self.database.write(lambda connection: None)
         self.chunks.close()
+        self.locks.close()
         self.database.close()
 
     def __enter__(self) -> Store:
@@ -157,7 +167,7 @@ class Store:
 
     def cutter(self) -> ChunkCutter:
         """Return a cutter that stores what is written to it."""
-        return ChunkCutter(self.chunks)
+        return ChunkCutter(self.chunks, self._buffers)
 
     def record(
         self,
@@ -208,3 +218,10 @@ class Store:
             if commit is not None:
                 published.append(commit)
         return published
+
+
+def _read_format(marker: Path) -> object:
+    try:
+        return json.loads(marker.read_text())["format"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise Corrupt(f"{marker} does not say which format the store has", path=str(marker)) from error

@@ -133,9 +133,12 @@ def select_upload(connection: Connection, upload: str) -> Upload:
 
 
 def finish_upload(connection: Connection, upload: str, result: dict[str, Any]) -> None:
-    """Mark an upload completed with `result` and drop its parts."""
+    """Mark an open upload completed with `result` and drop its parts; raises NotFound."""
     connection.execute(delete(PARTS).where(PARTS.c.upload == upload))
-    connection.execute(update(UPLOADS).where(UPLOADS.c.id == upload).values(result=result))
+    is_open = (UPLOADS.c.id == upload) & UPLOADS.c.result.is_(None)
+    updated = connection.execute(update(UPLOADS).where(is_open).values(result=result))
+    if updated.rowcount != 1:
+        raise _no_upload(upload)
 
 
 def delete_uploads(connection: Connection, uploads: list[str]) -> None:

@@ -23,7 +23,7 @@ from sidegate.pfs.staging import (
     Stagings,
     open_key,
     select_pending,
-    staged_rows,
+    select_staged_page,
 )
 from sidegate.pfs.tree import NodeCache, Tree
 
@@ -93,21 +93,27 @@ class BranchView:
 
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
+        following: bytes | None = start.encode()
+        while following is not None:
+            entries, following = self._page(following)
+            for path, data in entries:
+                yield path.decode(), decode_record(data)
+
+    def _page(self, start: bytes) -> tuple[Iterator[tuple[bytes, bytes]], bytes | None]:
+        """Return the entries from `start` on as far as known, and where to go on.
+
+        Layers and their rows come from one snapshot: a commit that finishes
+        meanwhile takes nothing out of the listing.
+        """
         with self._database.read() as connection:
             layers, tree = self._layers(connection)
-        key = start.encode()
+            pages = [select_staged_page(connection, layer, start) for layer in reversed(layers)]
+        following = min((end for _, end in pages if end is not None), default=None)
         # The newest layer sorts first among equal paths, the commit's tree last.
-        ranked = [
-            _ranked(rank, staged_rows(self._database, layer, key))
-            for rank, layer in enumerate(reversed(layers))
-        ]
+        ranked = [_ranked(rank, rows) for rank, (rows, _) in enumerate(pages)]
         if tree is not None:
-            ranked.append(_ranked(len(layers), tree.entries(key)))
-        previous = None
-        for path, _, data in merge(*ranked):
-            if path != previous and data is not None:
-                yield path.decode(), decode_record(data)
-            previous = path
+            ranked.append(_ranked(len(layers), tree.entries(start)))
+        return _topmost(merge(*ranked), following), following
 
     @property
     def scope(self) -> str:
@@ -144,7 +150,20 @@ class BranchView:
 
 
 def _ranked(
-    rank: int, rows: Iterator[tuple[bytes, bytes | None]] | Iterator[tuple[bytes, bytes]]
+    rank: int, rows: Iterable[tuple[bytes, bytes | None]] | Iterable[tuple[bytes, bytes]]
 ) -> Iterator[tuple[bytes, int, bytes | None]]:
     for path, data in rows:
         yield path, rank, data
+
+
+def _topmost(
+    ranked: Iterable[tuple[bytes, int, bytes | None]], end: bytes | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what the first of equal paths holds, unless removed, before `end`."""
+    previous = None
+    for path, _, data in ranked:
+        if end is not None and path >= end:
+            return
+        if path != previous and data is not None:
+            yield path, data
+        previous = path

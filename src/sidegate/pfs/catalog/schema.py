@@ -108,7 +108,7 @@ UPLOADS = Table(
     Column("path", LargeBinary, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("details", JSON, nullable=False),
-    Column("result", JSON),
+    Column("result", JSON(none_as_null=True)),
     Index(None, "scope", "path"),
 )
 """`scope` is a staging id, or `repo@branch`; `result` is set once completed."""
@@ -165,7 +165,7 @@ JOBS = Table(
     Column("reason", Text),
     Column("attempts", Integer, nullable=False),
     Column("inputs", JSON, nullable=False),
-    Column("output", JSON),
+    Column("output", JSON(none_as_null=True)),
     Column("details", JSON, nullable=False),
     Column("stop_requested", Boolean, nullable=False),
     Column("created_us", BigInteger, nullable=False),

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfs.samples import MemoryChunks
+from sidegate.errors import Corrupt
+from sidegate.pfs.extent_lists import list_nodes, load_extents, open_node, store_extents
+from sidegate.pfs.extents import Extent, slice_extents, total_bytes
+from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
+from sidegate.pfs.ids import ChunkId, NodeId
+
+pytestmark = pytest.mark.usefixtures("small_lists")
+
+
+def make(count: int) -> tuple[Extent, ...]:
+    return tuple(
+        Extent(ChunkId(n.to_bytes(32, "big")), n % 3, 10 + n % 7, 10 + n % 7 + (n % 3) * 2, n % 5 == 0)
+        for n in range(count)
+    )
+
+
+@pytest.mark.parametrize("count", range(INLINE_EXTENTS + 1))
+def test_a_short_list_stays_in_the_record(count: int) -> None:
+    chunks = MemoryChunks()
+    assert store_extents(chunks, make(count)) == make(count)
+    assert not chunks.stored
+    assert list(load_extents(chunks, make(count))) == list(make(count))
+    assert not list(list_nodes(chunks, make(count)))
+
+
+# 3 entries a node: one leaf less, exactly full levels, one more, several levels.
+@pytest.mark.parametrize(("count", "levels"), [(5, 2), (6, 2), (9, 2), (10, 3), (27, 3), (28, 4), (100, 5)])
+def test_a_long_list_is_a_tree(count: int, levels: int) -> None:
+    chunks = MemoryChunks()
+    stored = store_extents(chunks, make(count))
+    assert isinstance(stored, ExtentList)
+    assert stored.count == count
+    assert open_node(chunks, stored.node)[0] == levels - 1
+    assert list(load_extents(chunks, stored)) == list(make(count))
+    assert set(list_nodes(chunks, stored)) == set(chunks.stored)
+
+
+@given(st.integers(5, 60), st.integers(0, 900), st.integers(0, 900))
+def test_a_range_is_read_as_from_the_list(count: int, offset: int, end: int) -> None:
+    chunks = MemoryChunks()
+    stored = store_extents(chunks, make(count))
+    assert list(load_extents(chunks, stored, offset, end)) == list(slice_extents(make(count), offset, end))
+
+
+def test_a_range_reads_one_node_per_level() -> None:
+    chunks = MemoryChunks()
+    stored = store_extents(chunks, make(81))
+    read: list[ChunkId] = []
+    get = chunks.get
+    chunks.get = lambda chunk: (read.append(chunk), get(chunk))[1]
+    middle = total_bytes(make(40))
+    assert len(list(load_extents(chunks, stored, middle, middle + 1))) == 1
+    assert len(read) == 4
+
+
+def test_another_chunk_is_no_list() -> None:
+    chunks = MemoryChunks()
+    node = NodeId(chunks.put(b"something else"))
+    with pytest.raises(Corrupt, match="not an extent list"):
+        list(load_extents(chunks, ExtentList(node, 5)))
+
+
+def test_a_torn_node_is_corrupt() -> None:
+    chunks = MemoryChunks()
+    stored = store_extents(chunks, make(20))
+    data = chunks.stored[ChunkId(stored.node)]
+    for length in range(len(data)):
+        node = NodeId(chunks.put(data[:length]))
+        with pytest.raises(Corrupt):
+            list(load_extents(chunks, ExtentList(node, 20)))

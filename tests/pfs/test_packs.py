@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from pfs.samples import noise
+from sidegate.errors import Corrupt
+from sidegate.pfs.compression import RAW, encode_payload
+from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.packs import (
+    ALIGNED_FROM_BYTES,
+    HEADER_BYTES,
+    PAGE_BYTES,
+    RECORD_BYTES,
+    PackFile,
+    PackMissing,
+    PackRecord,
+    PackWriter,
+    read_index,
+    recover,
+    scan,
+    sync_pack,
+)
+
+PLAIN = [noise(100, 1), noise(40_000, 2), b"text " * 5000, noise(ALIGNED_FROM_BYTES, 3), b"", noise(7, 4)]
+
+
+def add(writer: PackWriter, plain: bytes) -> PackRecord:
+    encoding, payload = encode_payload(plain)
+    return writer.append(ChunkId(blake3(plain).digest()), encoding, payload, len(plain))
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> PackWriter:
+    return PackWriter(tmp_path / "packs", created_us=1)
+
+
+def test_large_raw_payloads_start_on_a_page_and_small_ones_on_eight_bytes(writer: PackWriter) -> None:
+    for record, plain in zip([add(writer, plain) for plain in PLAIN], PLAIN, strict=True):
+        large = record.encoding == RAW and len(plain) >= ALIGNED_FROM_BYTES
+        assert record.offset % (PAGE_BYTES if large else 8) == 0
+
+
+def test_a_sealed_pack_is_read_from_its_footer(writer: PackWriter) -> None:
+    records = [add(writer, plain) for plain in PLAIN]
+    pack = PackFile.open(writer.path)
+    assert read_index(pack) is None
+    assert list(scan(pack)) == records
+    writer.seal()
+    writer.close()
+    assert read_index(pack) == sorted(records)
+    assert list(scan(pack)) == records, "the footer is no record"
+    for record, plain in zip(records, PLAIN, strict=True):
+        if record.encoding == RAW:
+            assert pack.read(record.offset, record.stored_bytes) == plain
+
+
+def test_an_empty_pack_can_be_sealed(writer: PackWriter) -> None:
+    writer.seal()
+    assert read_index(PackFile.open(writer.path)) == []
+
+
+def test_a_pack_torn_at_any_byte_keeps_its_whole_records(writer: PackWriter) -> None:
+    records = [add(writer, plain) for plain in PLAIN]
+    writer.close()
+    whole = writer.path.read_bytes()
+    last_ends = [record.offset + record.stored_bytes for record in records]
+    interesting = set(range(HEADER_BYTES)) | {0, len(whole)}
+    for end in last_ends:
+        interesting |= set(range(max(end - RECORD_BYTES - 20, 0), min(end + 20, len(whole))))
+    for length in sorted(interesting):
+        writer.path.write_bytes(whole[:length])
+        expected = [record for record, end in zip(records, last_ends, strict=True) if end <= length]
+        assert recover(writer.path) == expected, length
+        assert recover(writer.path) == sorted(expected), "a second time it is sealed"
+
+
+def test_garbage_after_the_last_record_is_cut_off(writer: PackWriter) -> None:
+    records = [add(writer, plain) for plain in PLAIN]
+    writer.close()
+    with writer.path.open("ab") as file:
+        file.write(noise(5000, "garbage"))
+    assert recover(writer.path) == records
+    assert read_index(PackFile.open(writer.path)) == sorted(records)
+
+
+def test_a_damaged_payload_costs_only_its_record(writer: PackWriter) -> None:
+    records = [add(writer, plain) for plain in PLAIN]
+    writer.close()
+    with writer.path.open("r+b") as file:
+        file.seek(records[1].offset + 77)
+        file.write(b"\0\0\0")
+    assert recover(writer.path) == [records[0], *records[2:]]
+
+
+def test_a_live_writer_is_left_alone(writer: PackWriter) -> None:
+    record = add(writer, PLAIN[0])
+    before = writer.path.read_bytes()
+    assert recover(writer.path) is None
+    writer.seal()
+    assert recover(writer.path) is None, "sealed, but the catalog may not know it yet"
+    writer.close()
+    assert recover(writer.path) == [record]
+    assert writer.path.read_bytes().startswith(before)
+
+
+def test_a_damaged_footer_is_told(writer: PackWriter) -> None:
+    add(writer, PLAIN[0])
+    writer.seal()
+    data = bytearray(writer.path.read_bytes())
+    data[-80] ^= 1  # in the index
+    writer.path.write_bytes(data)
+    with pytest.raises(Corrupt, match="damaged footer"):
+        read_index(PackFile.open(writer.path))
+
+
+def test_a_damaged_trailer_makes_a_pack_unsealed(writer: PackWriter) -> None:
+    record = add(writer, PLAIN[0])
+    writer.seal()
+    writer.close()
+    data = bytearray(writer.path.read_bytes())
+    data[-1] ^= 1
+    writer.path.write_bytes(data)
+    assert read_index(PackFile.open(writer.path)) is None
+    assert recover(writer.path) == [record]
+
+
+def test_another_file_is_no_pack(tmp_path: Path) -> None:
+    path = tmp_path / "x.pack"
+    path.write_bytes(b"SGPACK99" + bytes(200))
+    with pytest.raises(Corrupt, match="not a pack file"):
+        list(scan(PackFile.open(path)))
+
+
+def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
+    for function in (PackFile.open, recover):
+        with pytest.raises(PackMissing):
+            function(tmp_path / "none.pack")
+    sync_pack(tmp_path / "none.pack")  # removed meanwhile: nothing to sync
+
+
+def test_reading_past_the_end_is_corrupt(writer: PackWriter) -> None:
+    with pytest.raises(Corrupt, match="ends before byte"):
+        PackFile.open(writer.path).read(0, 65)
+
+
+def test_a_failed_append_leaves_no_torn_record(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = add(writer, PLAIN[0])
+    real = os.pwritev
+
+    def full_disk(fd: int, buffers: list[bytes], offset: int) -> int:
+        real(fd, [buffers[0], bytes(buffers[1])[:10]], offset)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwritev", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        add(writer, noise(3000, "lost"))
+    monkeypatch.setattr(os, "pwritev", real)
+    second = add(writer, PLAIN[1])
+    writer.close()
+    assert recover(writer.path) == [first, second]
+
+
+def test_a_short_write_is_continued(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda fd, buffers, offset: real(fd, [bytes(buffers[0])[:20]], offset))
+    record = add(writer, PLAIN[1])
+    assert PackFile.open(writer.path).read(record.offset, record.stored_bytes) == PLAIN[1]
+
+
+def test_sync_reaches_the_disk_once_per_change(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(fd))
+    add(writer, PLAIN[0])
+    writer.sync()
+    writer.sync()
+    assert len(synced) == 1
+    add(writer, PLAIN[1])
+    writer.sync()
+    writer.seal()
+    writer.close()
+    writer.sync()
+    assert len(synced) == 3
+
+
+def test_a_failed_sync_is_tried_again(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    add(writer, PLAIN[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output"):
+                writer.sync()
+    writer.sync()

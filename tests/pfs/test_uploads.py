@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pfs.samples import put
+from sidegate.errors import NotFound
+from sidegate.pfs.store import Store
+
+
+def test_parts_come_in_any_order_and_replace_each_other(store: Store) -> None:
+    upload = store.uploads.create("labs@master", "big", {"owner": "me"})
+    one, two = put(store, b"one"), put(store, b"two")
+    store.uploads.put_part(upload.id, 10_000, two)
+    store.uploads.put_part(upload.id, 2, two)
+    store.uploads.put_part(upload.id, 1, two)
+    store.uploads.put_part(upload.id, 1, one)
+    assert [(part.number, part.record) for part in store.uploads.parts(upload.id)] == [
+        (1, one),
+        (2, two),
+        (10_000, two),
+    ]
+    assert [part.number for part in store.uploads.parts(upload.id, after=1)] == [2, 10_000]
+    assert store.uploads.get(upload.id) == upload
+    assert upload.details == {"owner": "me"}
+
+
+def test_unfinished_uploads_are_listed_by_path_and_age(store: Store) -> None:
+    create = store.uploads.create
+    b1, a, b2 = (create("labs@master", path, {}) for path in ("b", "a", "b"))
+    create("labs@other", "a", {})
+    done = create("labs@master", "done", {})
+    store.uploads.complete(done.id, {"tag": "x"})
+    assert list(store.uploads.unfinished("labs@master")) == [a, b1, b2]
+    assert list(store.uploads.unfinished("labs@master", "b")) == [b1, b2]
+
+
+def test_a_completed_upload_remembers_its_answer_and_takes_no_more(store: Store) -> None:
+    upload = store.uploads.create("labs@master", "big", {})
+    store.uploads.put_part(upload.id, 1, put(store, b"one"))
+    store.uploads.complete(upload.id, {"tag": "x-1"})
+    assert store.uploads.get(upload.id).result == {"tag": "x-1"}
+    assert store.uploads.parts(upload.id) == []
+    with pytest.raises(NotFound):
+        store.uploads.put_part(upload.id, 2, put(store, b"two"))
+    with pytest.raises(NotFound):
+        store.uploads.abort(upload.id)
+
+
+def test_an_aborted_upload_is_gone(store: Store) -> None:
+    upload = store.uploads.create("labs@master", "big", {})
+    store.uploads.put_part(upload.id, 1, put(store, b"one"))
+    store.uploads.abort(upload.id)
+    assert list(store.uploads.unfinished("labs@master")) == []
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.uploads.get("none"),
+        lambda store: store.uploads.put_part("none", 1, put(store, b"x")),
+        lambda store: store.uploads.complete("none", {}),
+        lambda store: store.uploads.abort("none"),
+    ],
+)
+def test_an_upload_that_is_not_there_is_told(store: Store, use: Callable[[Store], object]) -> None:
+    with pytest.raises(NotFound, match="no open upload none"):
+        use(store)
+
+
+def test_a_scope_is_dropped_whole(store: Store) -> None:
+    upload = store.uploads.create("scope", "a", {})
+    store.uploads.put_part(upload.id, 1, put(store, b"one"))
+    done = store.uploads.create("scope", "b", {})
+    store.uploads.complete(done.id, {})
+    other = store.uploads.create("other", "a", {})
+    store.uploads.drop_scope("scope")
+    assert store.uploads.get(other.id) == other
+    for gone in (upload, done):
+        with pytest.raises(NotFound):
+            store.uploads.get(gone.id)
