@@ -37,7 +37,7 @@ class Peer:
         self.socket.settimeout(PATIENCE_SECONDS)
         self.socket.connect(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -46,24 +46,37 @@ class Peer:
         for index in range(len(data)):
             self.socket.sendall(data[index : index + 1])
 
-    def _more(self) -> bytes:
-        data = self.socket.recv(1 << 16)
+    def _more(self) -> None:
+        data = self.socket.recv(1 << 18)
         if not data:
-            raise EOFError(f"closed after {self.buffer[:200]!r}")
+            raise EOFError(f"closed after {bytes(self.buffer[:200])!r}")
         self.buffer += data
-        return data
 
     def read_exactly(self, count: int) -> bytes:
         while len(self.buffer) < count:
             self._more()
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
         return data
 
-    def read_head(self) -> tuple[int, dict[str, str]]:
-        while b"\r\n\r\n" not in self.buffer:
+    def discard(self, count: int) -> None:
+        """Read as many bytes and drop them."""
+        count -= len(self.buffer)
+        self.buffer.clear()
+        room = bytearray(1 << 18)
+        while count:
+            received = self.socket.recv_into(room, min(count, len(room)))
+            assert received, f"closed {count} bytes early"
+            count -= received
+
+    def _read_until(self, mark: bytes) -> bytes:
+        while mark not in self.buffer:
             self._more()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        first, *lines = head.decode("latin-1").split("\r\n")
+        data = self.read_exactly(self.buffer.index(mark) + len(mark))
+        return data[: -len(mark)]
+
+    def read_head(self) -> tuple[int, dict[str, str]]:
+        first, *lines = self._read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         version, status, _ = first.split(" ", 2)
         assert version == "HTTP/1.1"
         pairs = [line.split(": ", 1) for line in lines]
@@ -84,10 +97,7 @@ class Peer:
     def _read_chunks(self) -> bytes:
         body = b""
         while True:
-            while b"\r\n" not in self.buffer:
-                self._more()
-            size, self.buffer = self.buffer.split(b"\r\n", 1)
-            piece = self.read_exactly(int(size, 16))
+            piece = self.read_exactly(int(self._read_until(b"\r\n"), 16))
             assert self.read_exactly(2) == b"\r\n"
             if not piece:
                 return body
@@ -98,7 +108,8 @@ class Peer:
         with contextlib.suppress(EOFError):
             while True:
                 self._more()
-        data, self.buffer = self.buffer, b""
+        data = bytes(self.buffer)
+        self.buffer.clear()
         return data
 
     def ask(self, data: bytes, *, head_only: bool = False) -> Answer:
@@ -118,7 +129,11 @@ class Running:
     """A server on its own thread and loop."""
 
     def __init__(
-        self, pair: tuple[str, str], handler: Handler, limits: Limits | None = None, reject: Reject = plain_rejection
+        self,
+        pair: tuple[str, str],
+        handler: Handler,
+        limits: Limits | None = None,
+        reject: Reject = plain_rejection,
     ) -> None:
         self._pair = pair
         self._started = threading.Event()

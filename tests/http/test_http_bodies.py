@@ -57,7 +57,9 @@ def data_of(size: int) -> bytes:
         (5000, [1024, 1024, 1024, 1024, 904]),
     ],
 )
-def test_blocks_are_whole_when_the_body_comes_after_its_head(launch: Launch, size: int, sizes: list[int]) -> None:
+def test_blocks_are_whole_when_the_body_comes_after_its_head(
+    launch: Launch, size: int, sizes: list[int]
+) -> None:
     data = data_of(size)
     peer = launch(describe, Limits(block_bytes=1024)).connect()
     for _ in range(2):
@@ -327,7 +329,9 @@ def test_broken_chunks_fail_the_reader_and_end_the_connection(launch: Launch) ->
     assert peer.read_to_end() == b""
 
 
-def test_an_error_of_the_body_may_pass_through_the_handler(launch: Launch, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_the_body_may_pass_through_the_handler(
+    launch: Launch, caplog: pytest.LogCaptureFixture
+) -> None:
     peer = launch(describe, Limits(body_idle_seconds=0.1)).connect()
     assert peer.ask(PUT % (b"", 10, b"") + b"12345").status == 408
     assert "Traceback" not in caplog.text

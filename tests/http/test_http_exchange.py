@@ -35,7 +35,9 @@ def handler(request: pytest.FixtureRequest) -> Callable[[Request], Response]:
 
 
 @pytest.mark.parametrize("bytewise", [False, True])
-def test_answers_in_order_on_one_connection(launch: Launch, handler: Callable[..., Response], bytewise: bool) -> None:
+def test_answers_in_order_on_one_connection(
+    launch: Launch, handler: Callable[..., Response], bytewise: bool
+) -> None:
     peer = launch(handler).connect()
     send = peer.send_bytewise if bytewise else peer.send
     for number in range(3):
@@ -77,7 +79,9 @@ def test_head_of_an_answer(launch: Launch) -> None:
         (b"GET", Response(200), "0"),
     ],
 )
-def test_answers_without_a_body(launch: Launch, method: bytes, response: Response, length: str | None) -> None:
+def test_answers_without_a_body(
+    launch: Launch, method: bytes, response: Response, length: str | None
+) -> None:
     outcomes = Outcomes()
     response.on_sent = outcomes
     answers = iter([response])

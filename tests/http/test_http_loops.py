@@ -25,7 +25,9 @@ def test_auto_takes_what_describe_says() -> None:
     assert loops.select_parser() is loops.select_parser(backend.parser)
 
 
-@pytest.mark.parametrize(("module", "field", "other"), [("uvloop", "loop", "asyncio"), ("httptools", "parser", "h11")])
+@pytest.mark.parametrize(
+    ("module", "field", "other"), [("uvloop", "loop", "asyncio"), ("httptools", "parser", "h11")]
+)
 def test_what_is_missing_is_replaced_and_named(
     monkeypatch: pytest.MonkeyPatch, module: str, field: str, other: str
 ) -> None:
@@ -43,7 +45,9 @@ def test_a_named_choice_that_is_missing_fails(monkeypatch: pytest.MonkeyPatch) -
         loops.run(name_of_loop(), "uvloop")
 
 
-@pytest.mark.parametrize("choose", [lambda: loops.run(name_of_loop(), "trio"), lambda: loops.select_parser("regex")])
+@pytest.mark.parametrize(
+    "choose", [lambda: loops.run(name_of_loop(), "trio"), lambda: loops.select_parser("regex")]
+)
 def test_an_unknown_name_is_refused(choose: object) -> None:
     with pytest.raises(Invalid, match="unknown implementation"):
         choose()  # type: ignore[operator]

@@ -158,8 +158,14 @@ REFUSED = {
     "a negative length": (GET + b"Content-Length: -1\r\n\r\nx", Reason.FRAMING),
     "a hexadecimal length": (GET + b"Content-Length: 0x1\r\n\r\nx", Reason.FRAMING),
     "an endless length": (GET + b"Content-Length: 99999999999999999999\r\n\r\nx", Reason.FRAMING),
-    "length and chunks": (GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Reason.FRAMING),
-    "chunks and length": (GET + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", Reason.FRAMING),
+    "length and chunks": (
+        GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        Reason.FRAMING,
+    ),
+    "chunks and length": (
+        GET + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        Reason.FRAMING,
+    ),
     "another encoding": (GET + b"Transfer-Encoding: gzip\r\n\r\n", Reason.FRAMING),
     "two encodings": (GET + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Reason.FRAMING),
     "nearly chunked": (GET + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", Reason.FRAMING),

@@ -32,7 +32,7 @@ def test_a_slow_head_is_refused(launch: Launch) -> None:
     running = launch(answer, Limits(head_seconds=0.1))
     peer = running.connect()
     assert peer.ask(GET % b"").status == 200
-    peer.send(GET[:20])
+    peer.send((GET % b"")[:20])
     refusal = peer.read()
     assert (refusal.status, refusal.headers["connection"]) == (408, "close")
     assert peer.read_to_end() == b""
@@ -69,12 +69,12 @@ def test_a_busy_handler_is_not_a_silent_peer(launch: Launch) -> None:
 
 
 def test_a_peer_that_lingers_is_cut(launch: Launch) -> None:
-    peer = launch(answer, Limits(linger_seconds=0.1)).connect()
-    assert peer.ask(b"nonsense\r\n\r\n").status == 400
+    running = launch(answer, Limits(linger_seconds=0.1))
+    peer = running.connect()
+    assert peer.ask(b"GET / HTTP/1.1\r\n\r\n").status == 400
     assert peer.read_to_end() == b""
-    with pytest.raises(OSError, match=r"reset|[Bb]roken"):
-        while True:
-            peer.send(b"x" * 1000)
+    while running.server.connection_count:
+        running.call(asyncio.sleep(0))
 
 
 def test_too_many_connections_are_told_so(launch: Launch) -> None:
@@ -84,12 +84,11 @@ def test_too_many_connections_are_told_so(launch: Launch) -> None:
         assert peer.ask(GET % b"").status == 200
     refused = [running.connect() for _ in range(2)]
     cut = running.connect()
-    for peer in refused[:1]:
-        refusal = peer.ask(GET % b"")
-        assert (refusal.status, refusal.headers["connection"]) == (503, "close")
-        assert peer.read_to_end() == b""
     with pytest.raises((EOFError, OSError)):
         cut.ask(GET % b"")
+    refusal = refused[0].ask(GET % b"")
+    assert (refusal.status, refusal.headers["connection"]) == (503, "close")
+    assert refused[0].read_to_end() == b""
     held.pop().close()
     refused.pop().close()
     while running.server.connection_count > 1:
@@ -133,14 +132,16 @@ def test_drain_lets_requests_finish_and_closes_the_rest(launch: Launch) -> None:
     running = launch(lambda request: slow(request) if request.target == b"/slow" else answer(request))
     idle, busy, halfway = running.connect(), running.connect(), running.connect()
     assert idle.ask(GET % b"").status == 200
-    halfway.send(GET[:10])
+    half = GET % b""
+    halfway.send(half[:10])
     busy.send(GET % b"slow")
     assert slow.begun.wait(10)
     draining = asyncio.run_coroutine_threadsafe(running.server.drain(10.0), running.loop)
     assert idle.read_to_end() == b""
     assert refused(running)
-    halfway.send((GET % b"")[10:])
-    assert halfway.read().headers["connection"] == "close"
+    halfway.send(half[10:])
+    last = halfway.read()
+    assert (last.body, last.headers["connection"]) == (b"ok", "close")
     slow.release()
     last = busy.read()
     assert (last.body, last.headers["connection"]) == (b"ok", "close")
@@ -189,7 +190,7 @@ def test_a_half_closed_peer_gets_its_answer(launch: Launch) -> None:
     assert peer.read_to_end() == b""
 
 
-@pytest.mark.parametrize("data", [b"", GET[:10]])
+@pytest.mark.parametrize("data", [b"", b"GET / HTTP"])
 def test_a_peer_that_leaves_between_requests_is_forgotten(launch: Launch, data: bytes) -> None:
     running = launch(answer)
     peer = running.connect()

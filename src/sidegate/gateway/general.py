@@ -6,12 +6,16 @@ Names of repos and branches have no dots, so there is one reading.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from sidegate.errors import AlreadyExists, Conflict, Invalid, NotFound
 from sidegate.gateway.buckets import BranchBucket, Bucket, CommitBucket, hyphen_alias
 from sidegate.gateway.namespace import no_such_bucket
-from sidegate.pfs.branches import DEFAULT_BRANCH
-from sidegate.pfs.ids import COMMIT_ID, CommitId
+from sidegate.pfs.branches import DEFAULT_BRANCH, Branch
+from sidegate.pfs.ids import COMMIT_ID, CommitId, check_name
 from sidegate.pfs.repos import Repo
+from sidegate.pfs.staging import open_key
 from sidegate.pfs.store import Store
 from sidegate.s3.errors import S3Error
 
@@ -34,7 +38,7 @@ class GeneralNamespace:
         repo = self._find_repo(name, repo_name)
         branch = qualifiers[-1] if qualifiers else DEFAULT_BRANCH
         if len(qualifiers) == 2:
-            return self._commit_bucket(name, repo, qualifiers[0])
+            return self._commit_bucket(name, repo, branch, qualifiers[0])
         return self._branch_bucket(name, repo, branch)
 
     def list(self) -> list[tuple[str, int]]:
@@ -50,63 +54,93 @@ class GeneralNamespace:
         return sorted(buckets)
 
     def create(self, name: str) -> None:
-        """Make a repo with its branch, or a branch of a repo that is there."""
-        *qualifiers, repo = name.split(".")
+        """Make a repo with its branch, or a branch; a name that answers already is taken."""
+        *qualifiers, repo_name = name.split(".")
         if len(qualifiers) > 1:
             raise S3Error("InvalidBucketName", f"A new bucket is named REPO or BRANCH.REPO, not {name!r}.")
         branch = qualifiers[0] if qualifiers else DEFAULT_BRANCH
         try:
-            if not any(known.name == repo for known in self._store.repos.list()):
-                self._store.repos.create(repo)
-            self._store.branches.create(repo, branch)
+            check_name("branch", branch)  # before its repo is made
+            repo = self._repo_named(repo_name)
+            if repo is None:
+                repo = self._store.repos.create(repo_name)
+            elif not qualifiers or self._branch_named(repo, branch) is not None:
+                raise _owned_already(name)
+            if repo.kind == "pipeline":
+                raise S3Error("AccessDenied", f"Repo {repo.name!r} is a pipeline's: only its jobs write it.")
+            self._store.branches.create(repo.name, branch)
         except AlreadyExists:
-            raise S3Error("BucketAlreadyOwnedByYou", fields={"BucketName": name}) from None
+            raise _owned_already(name) from None
         except Invalid as error:
             raise S3Error("InvalidBucketName", str(error), fields={"BucketName": name}) from error
 
     def delete(self, name: str) -> None:
-        """Remove a repo, or a branch, while none of its commits ever held a file."""
-        bucket = self.get(name)
-        bucket.writable()
-        *qualifiers, repo = name.split(".")
-        branches = {qualifiers[-1]} if qualifiers else {b.name for b in self._store.branches.list(repo)}
-        commits = [c for c in self._store.commits.all(repo) if not qualifiers or c.branch in branches]
-        pending = any(self._store.stagings.pending(repo, branch) for branch in branches)
-        if pending or any(commit.file_count for commit in commits):
+        """Remove a repo, or a branch, that is empty and none of whose commits ever held a file."""
+        self.get(name).writable()
+        *qualifiers, repo_name = name.split(".")
+        repo = self._find_repo(name, repo_name)
+        branches: Sequence[Branch] = self._store.branches.list(repo.name)
+        if qualifiers:
+            branch = self._branch_named(repo, qualifiers[-1])
+            branches = [branch] if branch is not None else []
+        if self._holds_files(repo, branches, whole=not qualifiers):
             raise S3Error(
                 "BucketNotEmpty",
                 f"The bucket {name!r} holds files or history, and history is never deleted through S3.",
-                remedy=f"use `sidegate repo delete {repo}`",
+                remedy=f"use `sidegate repo delete {repo.name}`",
             )
         try:
-            if qualifiers:
-                self._store.branches.delete(repo, qualifiers[-1])
-            else:
-                self._store.repos.delete(repo)
+            self._remove(repo, branches, whole=not qualifiers)
         except Conflict as error:
             raise S3Error("BucketNotEmpty", str(error)) from error
 
+    def _holds_files(self, repo: Repo, branches: Sequence[Branch], *, whole: bool) -> bool:
+        names = {branch.name for branch in branches}
+        if any(c.file_count for c in self._store.commits.all(repo.name) if whole or c.branch in names):
+            return True
+        for name in names:
+            if any(info.held for info in self._store.stagings.pending(repo.name, name)):
+                return True  # someone started this commit by hand
+            if next(self._store.branch_view(repo.name, name).files(), None) is not None:
+                return True
+        return False
+
+    def _remove(self, repo: Repo, branches: Sequence[Branch], *, whole: bool) -> None:
+        if whole:
+            self._store.repos.delete(repo.name)
+            return
+        for branch in branches:
+            for info in self._store.stagings.pending(repo.name, branch.name):
+                self._store.stagings.drop(info.id)
+            self._store.branches.delete(repo.name, branch.name)
+            self._store.uploads.drop_scope(open_key(repo.name, branch.name))
+
     def _find_repo(self, bucket: str, name: str) -> Repo:
+        repo = self._repo_named(name)
+        if repo is None:
+            raise no_such_bucket(bucket)
+        return repo
+
+    def _repo_named(self, name: str) -> Repo | None:
         try:
             return self._store.repos.get(name)
         except NotFound:
-            for repo in self._store.repos.list():
-                if hyphen_alias(repo.name) == name:
-                    return repo
-        raise no_such_bucket(bucket)
+            return _named_with_hyphens(self._store.repos.list(), name)
+
+    def _branch_named(self, repo: Repo, name: str) -> Branch | None:
+        branches = self._store.branches.list(repo.name)
+        exact = next((branch for branch in branches if branch.name == name), None)
+        return exact or _named_with_hyphens(branches, name)
 
     def _branch_bucket(self, name: str, repo: Repo, branch_name: str) -> Bucket:
-        branches = {branch.name: branch for branch in self._store.branches.list(repo.name)}
-        branch = branches.get(branch_name) or next(
-            (known for known in branches.values() if hyphen_alias(known.name) == branch_name), None
-        )
+        branch = self._branch_named(repo, branch_name)
         if branch is None and branch_name != DEFAULT_BRANCH:
             raise no_such_bucket(name)
         view = self._store.branch_view(repo.name, branch.name if branch is not None else DEFAULT_BRANCH)
         created_us = branch.created_us if branch is not None else repo.created_us
         return BranchBucket(name, created_us, view, repo.name if repo.kind == "pipeline" else None)
 
-    def _commit_bucket(self, name: str, repo: Repo, commit_id: str) -> Bucket:
+    def _commit_bucket(self, name: str, repo: Repo, branch_name: str, commit_id: str) -> Bucket:
         if COMMIT_ID.fullmatch(commit_id) is None:
             raise no_such_bucket(name)
         try:
@@ -115,6 +149,19 @@ class GeneralNamespace:
             raise no_such_bucket(name) from None
         if commit.repo != repo.name:
             raise no_such_bucket(name)
+        if commit.branch != branch_name and self._branch_named(repo, branch_name) is None:
+            raise no_such_bucket(name)
         return CommitBucket.of(
             self._store, name, commit, f"The bucket {name!r} is a finished commit and read-only."
         )
+
+
+_Named = TypeVar("_Named", Repo, Branch)
+
+
+def _named_with_hyphens(known: Sequence[_Named], name: str) -> _Named | None:
+    return next((one for one in known if hyphen_alias(one.name) == name), None)
+
+
+def _owned_already(name: str) -> S3Error:
+    return S3Error("BucketAlreadyOwnedByYou", fields={"BucketName": name})

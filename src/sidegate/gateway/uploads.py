@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidegate.errors import NotFound
+from sidegate.errors import NotFound, SidegateError
 from sidegate.gateway.context import Context, S3Request, read_document, xml_response
 from sidegate.gateway.objects import attributes_of, checksums_of
 from sidegate.gateway.receiving import Received, receive
@@ -128,7 +128,8 @@ async def list_parts(context: Context, request: S3Request) -> Response:
     listing = parse_list_parts(request.target, request.headers)
 
     def work() -> tuple[Upload, list[Part]]:
-        upload = _find_open(context, request, listing.upload_id)
+        scope = context.namespace.get(request.bucket).upload_scope
+        upload = _require_open(_find_in(context, request, listing.upload_id, scope))
         return upload, context.store.uploads.parts(upload.id)
 
     upload, parts = await context.run(work)
@@ -151,9 +152,23 @@ async def list_uploads(context: Context, request: S3Request) -> Response:
 
 
 def _complete(context: Context, request: S3Request, complete: CompleteUploadRequest) -> dict[str, Any]:
+    """Return the answer of this completion, or of the one that was first."""
     upload = _find(context, request, complete.upload_id)
     if upload.result is not None:
         return upload.result
+    try:
+        return _complete_once(context, request, complete, upload)
+    except SidegateError:
+        # A client that lost patience asks again while its first request still works.
+        result = _find(context, request, complete.upload_id).result
+        if result is None:
+            raise
+        return result
+
+
+def _complete_once(
+    context: Context, request: S3Request, complete: CompleteUploadRequest, upload: Upload
+) -> dict[str, Any]:
     parts = {part.number: part for part in context.store.uploads.parts(upload.id)}
     stored = {number: _stored_part(part) for number, part in parts.items()}
     chosen = select_parts(complete.parts, stored)
@@ -184,8 +199,11 @@ def _joined(context: Context, parts: list[Part]) -> tuple[Extent, ...]:
 
 
 def _find(context: Context, request: S3Request, upload_id: str) -> Upload:
-    """Return an upload of this bucket and key, completed or not."""
-    scope = context.namespace.get(request.bucket).writable().scope
+    """Return an upload of this bucket, which is writable, and key, completed or not."""
+    return _find_in(context, request, upload_id, context.namespace.get(request.bucket).writable().scope)
+
+
+def _find_in(context: Context, request: S3Request, upload_id: str, scope: str | None) -> Upload:
     try:
         upload = context.store.uploads.get(upload_id)
     except NotFound:
@@ -196,9 +214,12 @@ def _find(context: Context, request: S3Request, upload_id: str) -> Upload:
 
 
 def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
-    upload = _find(context, request, upload_id)
+    return _require_open(_find(context, request, upload_id))
+
+
+def _require_open(upload: Upload) -> Upload:
     if upload.result is not None:
-        raise _no_such_upload(upload_id)
+        raise _no_such_upload(upload.id)
     return upload
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sidegate.errors import SidegateError
 from sidegate.gateway.context import Context, S3Request, read_document, xml_response
 from sidegate.gateway.errors import as_s3_error
-from sidegate.gateway.objects import attributes_of, checksums_of
+from sidegate.gateway.objects import attributes_of, checksums_of, part_sizes_of
 from sidegate.gateway.receiving import Received, receive
 from sidegate.http.message import Response
 from sidegate.pfs.files import FileRecord
@@ -65,7 +65,7 @@ async def copy_object(context: Context, request: S3Request) -> Response:
             content_hash=source.content_hash,
             attributes=source.attributes
             if copy.metadata is None
-            else attributes_of(copy.metadata, checksums_of(source)),
+            else attributes_of(copy.metadata, checksums_of(source), part_sizes_of(source)),
         )
         view.put_many([(request.key, record)], expectation(copy.conditions))
         return record
