@@ -1,0 +1,182 @@
+"""Figures: what was measured, what it is measured against, what was to be reached.
+
+Knows nothing of how a figure came about.  A goal that is not reached is printed
+as such; nothing here fails a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sidegate.native import describe
+
+RESULTS = Path(__file__).parent / "results"
+LATEST = RESULTS / "latest.json"
+
+_PACKAGES = ("sidegate", "uvloop", "httptools", "blake3", "zstandard", "awscrt", "isal", "sqlalchemy")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What to reach: `kind` "at least" or "less than", of the value or of the ratio to the yardstick."""
+
+    kind: str
+    of: str
+    bound: float
+
+    def reached(self, figure: Figure) -> bool:
+        """Whether a figure reaches it."""
+        found = figure.ratio if self.of == "ratio" else figure.value
+        if found is None:
+            return False
+        return found >= self.bound if self.kind == "at least" else found < self.bound
+
+    def describe(self, unit: str) -> str:
+        """Return the goal as printed."""
+        sign = ">=" if self.kind == "at least" else "<"
+        return f"{sign} {self.bound:.0%} of bare" if self.of == "ratio" else f"{sign} {self.bound:g} {unit}"
+
+
+GOALS = {
+    "chunk + hash": Goal("at least", "value", 1.5),
+    "peak memory": Goal("less than", "value", 200.0),
+}
+"""Those of the function-level and memory cases; workloads.toml has the others."""
+
+
+@dataclass(slots=True)
+class Figure:
+    """One line of the report; medians over rounds of alternating measurements.
+
+    `details` are further numbers by name (server CPU, client load, spread).
+    """
+
+    name: str
+    unit: str
+    value: float
+    bare: float | None = None
+    ratio: float | None = None
+    goal: Goal | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the goal is reached; empty without one."""
+        if self.goal is None:
+            return ""
+        return "reached" if self.goal.reached(self) else "NOT reached"
+
+
+def of_rounds(name: str, unit: str, values: list[float], **more: Any) -> Figure:
+    """Return the figure of several rounds, with their spread."""
+    figure = Figure(name, unit, median(values), goal=more.pop("goal", GOALS.get(name)), details=more)
+    figure.details["rounds"] = [round(value, 3) for value in values]
+    return figure
+
+
+def as_document(figures: list[Figure], cores: str) -> dict[str, Any]:
+    """Return all of a run as it is kept: figures with what they depend on."""
+    return {
+        "host": _host() | {"cores": cores},
+        "versions": _versions(),
+        "implementation": asdict(describe()),
+        "commit": _commit(),
+        "figures": [
+            asdict(figure) | {"verdict": figure.verdict or None, "goal": _goal_text(figure)} for figure in figures
+        ],
+    }
+
+
+def keep(document: dict[str, Any], path: Path = LATEST) -> None:
+    """Write a run's document, replacing the last one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def lines_of(figures: list[Figure]) -> list[str]:
+    """Return the report as a table."""
+    header = ("case", "sidegate", "", "bare", "ratio", "CPU us/req", "CPU-s/GB", "client", "goal", "")
+    rows = [header, *map(_row, figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    left = (0, 2, 8, 9)
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    details = figure.details
+    busy = details.get("client_busy")
+    return (
+        figure.name,
+        _number(figure.value),
+        figure.unit,
+        _number(figure.bare),
+        "" if figure.ratio is None else f"{figure.ratio:.1%}",
+        _number(details.get("server_cpu_us_per_request")),
+        _number(details.get("server_cpu_seconds_per_gb")),
+        "" if busy is None else f"{busy:.0%}/{details['bare_client_busy']:.0%}",
+        _goal_text(figure) or "",
+        figure.verdict,
+    )
+
+
+def _goal_text(figure: Figure) -> str | None:
+    return figure.goal.describe(figure.unit) if figure.goal is not None else None
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _host() -> dict[str, Any]:
+    return {
+        "cpu": _first_value("/proc/cpuinfo", "model name") or platform.processor(),
+        "cpu_count": os.cpu_count(),
+        "memory": _first_value("/proc/meminfo", "MemTotal"),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load_average": os.getloadavg(),
+    }
+
+
+def _first_value(path: str, name: str) -> str | None:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
