@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,9 +47,17 @@ class Stored:
         return left + [str(path) for path in (scratch.rglob("*") if scratch.is_dir() else ())]
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store, made once: migrations take longer than most tests."""
+    directory = tmp_path_factory.mktemp("empty") / "store"
+    Store.create(directory)
+    return directory
+
+
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    Store.create(tmp_path / "store")
+def stored(tmp_path: Path, empty_store: Path) -> Iterator[Stored]:
+    shutil.copytree(empty_store, tmp_path / "store")
     with Store.open(tmp_path / "store") as store:
         yield Stored(store)
 

@@ -83,10 +83,14 @@ def test_an_s3_job_makes_one_commit(runner: Runner, stored: Stored, gateway: Fak
     inputs = stored.put("labresults", {"a.csv": b"1"})
     gateway.writes = [{"result": b"42", "_temporary/0/x": b""}]
     job = runner.run(
-        changed(S3_SPEC, ("transform.stdin", ["echo $S3_ENDPOINT $labresults_COMMIT $PACH_JOB_ID"]))
+        changed(
+            S3_SPEC,
+            ("transform.stdin", ["echo $S3_ENDPOINT $labresults_COMMIT $PACH_JOB_ID $PACH_OUTPUT_COMMIT_ID"]),
+        )
     )
     assert (job.state, job.reason, job.attempts) == ("SUCCESS", None, 1)
-    assert runner.printed() == [f"http://127.0.0.1:1 {inputs.id} {job.id}"]
+    assert job.output is not None
+    assert runner.printed() == [f"http://127.0.0.1:1 {inputs.id} {job.id} {job.output['commit']}"]
     assert gateway.opened == [({"labresults": inputs.id}, True, "write-only", "mean")]
     assert gateway.closed == 1
     assert job.inputs == [
@@ -189,7 +193,9 @@ def test_a_retry_starts_clean(runner: Runner, stored: Stored) -> None:
     )
     assert (job.state, job.attempts) == ("SUCCESS", 2)
     assert runner.output(job) == {"2": b"2\n"}
-    assert {entry.attempt for entry in runner.log if entry.datum} == {1}, "only the failed try has said something"
+    assert {entry.attempt for entry in runner.log if entry.datum} == {1}, (
+        "only the failed try has said something"
+    )
 
 
 def test_datum_tries(runner: Runner, stored: Stored) -> None:
@@ -547,6 +553,72 @@ def test_two_runs_at_once_both_publish(
     assert [job.state for job in jobs] == ["SUCCESS", "SUCCESS"]
     assert len(stored.store.commits.all("mean")) == 2
     assert json.dumps([job.details for job in jobs])
+
+
+def test_a_full_disk_is_a_failure(runner: Runner, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.put("labresults", {"a": b"1"})
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(attempts, "collect_files", full)
+    job = runner.run(script("true"))
+    assert (job.state, job.reason) == ("FAILURE", "the system refused: [Errno 28] No space left on device")
+    assert_no_trace(stored, job)
+
+
+def test_a_broken_log_ends_the_job_and_its_record(runner: Runner, stored: Stored) -> None:
+    stored.put("labresults", {"a": b"1"})
+
+    def broken(entry: LogEntry) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        runner.run(script("echo x"), on_log=broken)
+    (job,) = stored.store.jobs.list()
+    assert job.state == "FAILURE"
+    assert_no_trace(stored, job)
+
+
+def test_a_store_named_by_a_relative_path(
+    stored: Stored, gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.put("labresults", {"a": b"1"})
+    monkeypatch.chdir(tmp_path)
+    with Store.open(Path("store")) as store:
+        runner = Runner(Stored(store), FakeGateway(Stored(store)), Path())
+        runner.isolation = None
+        job = runner.run(
+            script('cat "$labresults"; echo x >"$PFS_ROOT/out/x"; pwd', ("input.pfs.name", "labresults"))
+        )
+        assert runner.printed() == [f"1{tmp_path}"]
+        assert runner.output(job) == {"x": b"x\n"}
+        assert runner.stored.leftovers() == []
+
+
+def test_stopping_while_files_are_laid_out(
+    runner: Runner, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.put("labresults", {"a": b"1", "b": b"2"})
+    monkeypatch.setattr(attempts, "_STOP_ASKED_SECONDS", 0.0)
+    read, asked = stored.store.read, []
+
+    def read_and_stop(*arguments: Any) -> Any:
+        asked.append(request_stop(stored.store, stored.store.jobs.list()[0].id))
+        return read(*arguments)
+
+    monkeypatch.setattr(stored.store, "read", read_and_stop)
+    job = runner.run(script("echo ran", ("input.pfs.glob", "/")))
+    assert (job.state, len(asked), runner.printed()) == ("KILLED", 1, [])
+    assert_no_trace(stored, job)
+
+
+def test_what_became_of_variables_is_told_once(runner: Runner, stored: Stored) -> None:
+    stored.put("labresults", {"a": b"1"})
+    stored.put("words", {"a": b"1", "b": b"2"})
+    runner.environment["AWS_PROFILE"] = "prod"
+    runner.run(script("true", ("input", {"cross": [s3("labresults"), pfs("words")]})))
+    assert runner.printed("sidegate").count("taken out of the environment: AWS_PROFILE") == 1
 
 
 def test_the_store_stays_openable(runner: Runner, stored: Stored) -> None:

@@ -53,7 +53,7 @@ class Datum:
 
 
 def bucket_item(root: bytes) -> Item:
-    """Return the one item of an S3 input; `root` identifies its commit's content."""
+    """Return the one item of an S3 input; `root` identifies its content."""
     return Item(ROOT, ItemKind.BUCKET, root)
 
 

@@ -6,7 +6,7 @@ into blocks. A path in the store has no leading slash; a datum's path has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidegate.errors import NotFound
@@ -132,10 +132,14 @@ def _content(record: FileRecord) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ItemReader:
-    """Reads the files of a datum's items; a `workspace.OpenItem`."""
+    """Reads the files of a datum's items; a `workspace.OpenItem`.
+
+    `before_each` is called before each file and may raise to stop.
+    """
 
     store: Store
     pinned: Sequence[PinnedInput]
+    before_each: Callable[[], None]
 
     def __call__(self, input_name: str, item: Item) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield (path, blocks) of each file of an item."""
@@ -146,4 +150,5 @@ class ItemReader:
         for path, record in _files_from(self.store, commit, prefix):
             if item.kind is ItemKind.FILE and path != prefix:
                 return
+            self.before_each()
             yield path, (bytes(block) for block in self.store.read(record))

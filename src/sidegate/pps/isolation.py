@@ -80,9 +80,9 @@ def probe_isolation(bases: Sequence[Path], *, pfs: bool) -> Isolation:
     """
     reasons: list[str] = []
     tmp = Path(launcher.TMP).resolve()
-    usable = [base for base in bases if base.is_dir() and os.access(base, os.W_OK)]
+    usable = [base.resolve() for base in bases if base.is_dir() and os.access(base, os.W_OK)]
     for base in usable:
-        if base.resolve().is_relative_to(tmp):
+        if base.is_relative_to(tmp):
             reasons.append(f"{base} lies in {launcher.TMP}")
             continue
         found = _try_base(base, pfs, reasons)

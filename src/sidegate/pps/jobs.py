@@ -15,6 +15,7 @@ from typing import Any
 
 from sidegate.errors import Conflict, Denied, SidegateError
 from sidegate.pfs.commits import Commit
+from sidegate.pfs.ids import new_commit_id
 from sidegate.pfs.jobs import JobRecord
 from sidegate.pfs.store import Store
 from sidegate.pps.attempts import DatumRuns, StopWatch
@@ -88,7 +89,7 @@ def run_job(
 
 
 def request_stop(store: Store, job_id: str) -> JobRecord:
-    """Ask the runner of a job to stop it; raises NotFound, Conflict if it has ended.
+    """Ask a job's runner to stop; raises NotFound, Conflict when it has ended.
 
     The runner, in whichever process, sees it within half a second.
     """
@@ -122,6 +123,7 @@ class _Job:
         self.open_session = open_session
         self.policy = policy
         self.id = secrets.token_hex(16)
+        self.output_commit_id = new_commit_id()
         self.state = JobState.CREATED
         self.details: dict[str, Any] = {"out_policy": policy}
         self.created = False
@@ -146,6 +148,8 @@ class _Job:
                 return self._end(log, JobState.KILLED, killed.message)
             except SidegateError as error:
                 return self._end(log, JobState.FAILURE, str(error))
+            except OSError as error:
+                return self._end(log, JobState.FAILURE, f"the system refused: {error}")
             except BaseException as error:
                 self._end(log, JobState.FAILURE, f"internal error: {error!r}")
                 raise
@@ -178,13 +182,16 @@ class _Job:
         return self.store.jobs.update(self.id, state=state.value, details=self.details, **values)
 
     def _end(self, log: JobLog, state: JobState, reason: str | None) -> JobRecord:
-        """Record the end; a job that has published is a success whatever came after."""
+        """Record the end; once it has published, a job is a success."""
         output = None
         if self.commit is not None:
             state, reason = JobState.SUCCESS, None
             output = {"repo": self.commit.repo, "branch": self.commit.branch, "commit": self.commit.id}
-        log.say(f"job {self.id}: {state.value}" + (f": {reason}" if reason else ""))
-        return self._move(state, reason=reason, output=output, finished_us=self.store.clock())
+        try:
+            log.say(f"job {self.id}: {state.value}" + (f": {reason}" if reason else ""))
+        finally:  # also when the disk is full
+            job = self._move(state, reason=reason, output=output, finished_us=self.store.clock())
+        return job
 
     def _start(self, log: JobLog) -> list[PinnedInput]:
         pinned = pin_inputs(self.store, self.spec)
@@ -213,11 +220,18 @@ class _Job:
         self._move(JobState.FINISHING)
         repo, branch = self.spec.pipeline.name, self.spec.output_branch
         output = merge_outputs(self.store, repo, branch, outputs, folder.track_staging)
-        return publish_output(self.store, output, pinned, job_id=self.id, description=self.spec.description)
+        return publish_output(
+            self.store,
+            output,
+            pinned,
+            job_id=self.id,
+            commit_id=self.output_commit_id,
+            description=self.spec.description,
+        )
 
     def _prepare_runs(self, pinned: Sequence[PinnedInput], folder: RunFolder, log: JobLog) -> DatumRuns:
         transform = self.spec.transform or Transform(())
-        cwd = self.setting.working_directory / (transform.working_dir or "")
+        cwd = self.setting.working_directory.absolute() / (transform.working_dir or "")
         environment = {**self.setting.environment, **(transform.env or {})}
         recorded = record_run(transform.cmd, transform.stdin_bytes(), cwd, transform.image, environment)
         self.details["run"] = recorded.as_document()
@@ -233,7 +247,7 @@ class _Job:
             environment=self.setting.environment,
             configuration_exists=self.setting.configuration_exists,
             commit_ids={one.name: one.commit.id for one in pinned},
-            output_commit_id=self.id,
+            output_commit_id=self.output_commit_id,
             output_files=not self.spec.s3_out,
             isolation=self._isolate(pinned, folder, log),
             grace_seconds=self.setting.grace_seconds,

@@ -51,7 +51,7 @@ def _pieces(line: bytes) -> tuple[list[str], bytes]:
 
 
 def _start_over(rest: bytes) -> bytes:
-    """Drop what a carriage return will overwrite; one at the end may belong to a line end."""
+    r"""Drop what is overwritten; a last `\r` may belong to a line end."""
     last = rest.rfind(b"\r", 0, max(len(rest) - 1, 0))
     return rest[last + 1 :] if last >= 0 else rest
 

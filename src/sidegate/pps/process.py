@@ -255,7 +255,7 @@ class _Run:
         self.family.signal(signal.SIGKILL)
 
     def _drain(self) -> None:
-        """Read what is left in the pipes; one that a stranger holds is left after a second."""
+        """Read what is left in the pipes; one held elsewhere is given up."""
         give_up_at = time.monotonic() + _DRAIN_SECONDS
         while self._open_outputs() and time.monotonic() < give_up_at:
             self._move(0.05)

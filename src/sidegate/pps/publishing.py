@@ -10,8 +10,10 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sidegate.errors import Conflict
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord
+from sidegate.pfs.ids import CommitId
 from sidegate.pfs.publish import Publication
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -35,7 +37,7 @@ class DatumOutput:
 def merge_outputs(
     store: Store, repo: str, branch: str, outputs: Sequence[DatumOutput], track: Callable[[str], None]
 ) -> DatumOutput:
-    """Return one output that holds what all hold; drops those it was made from.
+    """Return one output with what all hold; drops what it was made from.
 
     `track` is told the id of every staging made here. Raises OutputCollision when two datums wrote
     different bytes to one path; equal bytes are fine.
@@ -90,16 +92,25 @@ def _kept_files(store: Store, output: DatumOutput) -> Iterator[tuple[str, FileRe
 
 
 def publish_output(
-    store: Store, output: DatumOutput, pinned: Sequence[PinnedInput], *, job_id: str, description: str
+    store: Store,
+    output: DatumOutput,
+    pinned: Sequence[PinnedInput],
+    *,
+    job_id: str,
+    commit_id: CommitId,
+    description: str,
 ) -> Commit:
-    """Make the job's output commit; it names every input commit.
+    """Make the job's output commit `commit_id`; it names every input commit.
 
     The commit set is the job's id. Raises Conflict when the staging is gone or the branch keeps
     moving.
     """
-    info = next(info for info in store.stagings.all() if info.id == output.staging.id)
+    info = next((info for info in store.stagings.all() if info.id == output.staging.id), None)
+    if info is None:
+        raise Conflict("the job's output was dropped while it ran", remedy="run it again", job=job_id)
     publication = Publication(
         description=description,
+        commit_id=commit_id,
         commit_set=job_id,
         provenance=[one.provenance() for one in pinned],
         replace=True,

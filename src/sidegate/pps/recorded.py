@@ -75,7 +75,7 @@ class RecordedRun:
 def record_run(
     argv: Sequence[str], stdin: bytes, cwd: Path, image: str | None, env: Mapping[str, str]
 ) -> RecordedRun:
-    """Record what is about to run in `cwd` with `env`, the variables of the caller."""
+    """Record what is about to run in `cwd` with the variables `env`."""
     return RecordedRun(
         argv=tuple(argv),
         program=shutil.which(argv[0], path=env.get("PATH")) if argv else None,

@@ -59,7 +59,7 @@ def out_policy(spec: PipelineSpec) -> str:
 
 
 def refuse(spec: PipelineSpec, path: str, reason: str, remedy: str) -> SpecError:
-    """Return the error for the field at a canonical path, as the user wrote it."""
+    """Return the error for the field at a canonical path."""
     return SpecError(spec.written(path), spec.value(path), reason, remedy=remedy)
 
 

@@ -28,7 +28,8 @@ class RunFolder:
 
     def __init__(self, store: Store, job_id: str) -> None:
         self.store = store
-        self.directory = store.directory / "scratch" / job_id
+        # Absolute: processes see it from other folders.
+        self.directory = store.directory.resolve() / "scratch" / job_id
         self._lock = -1
 
     def __enter__(self) -> RunFolder:
@@ -75,7 +76,7 @@ class RunFolder:
         self._remember(_STAGINGS, staging_id)
 
     def make_place(self, base: Path) -> Path:
-        """Return a private folder below `base`, remembered; the folder itself if it is ours."""
+        """Return a private folder below `base`; `base` itself if it is ours."""
         if base.is_relative_to(self.directory):
             return base
         place = base / f"sidegate-{self.directory.name}"
@@ -105,7 +106,7 @@ class RunFolder:
 
 
 def abandoned_folders(store: Store) -> Iterator[RunFolder]:
-    """Yield, held, the folders of jobs whose runner is gone; cleaned afterwards."""
+    """Yield, held, the folders whose runner is gone; cleaned afterwards."""
     base = store.directory / "scratch"
     names = sorted(os.listdir(base)) if base.is_dir() else []
     for name in names:

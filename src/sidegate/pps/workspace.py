@@ -39,7 +39,7 @@ class Workspace:
     seen_as: str
 
     def lay_out(self, datum: Datum, open_item: OpenItem, *, output: bool) -> dict[str, str]:
-        """Write the inputs' files; return each file input's path as the process sees it.
+        """Write the inputs' files; return their paths as the process sees them.
 
         An S3 input gets an empty folder. Raises InputNotRepresentable for a path that cannot be a
         file here: an empty, `.` or `..` segment, or a file where another path needs a folder.
@@ -59,7 +59,7 @@ class Workspace:
         return paths
 
     def collect(self, write: WriteFile) -> int:
-        """Hand every file below `out` to `write`, in order of path; return the count.
+        """Hand every file below `out` to `write`; return the count.
 
         A symbolic link is followed when it leads to a file or folder inside the workspace, inputs
         included. Raises OutputNotCollectable for any other link and for sockets, pipes, devices.

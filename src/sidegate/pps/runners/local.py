@@ -44,10 +44,12 @@ class LocalJob:
 class LocalAttempt:
     """One try of one datum: a context that leaves no files behind.
 
-    `directory` must not exist; `say` takes what the user should know.
+    `directory` must not exist; `say` takes what the user should know. The `first` attempt of a job
+    says what became of the user's variables.
     """
 
-    def __init__(self, job: LocalJob, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, job: LocalJob, directory: Path, say: Callable[[str], None], *, first: bool) -> None:
+        self.first = first
         self.job = job
         self.directory = directory
         self.say = say
@@ -116,7 +118,7 @@ class LocalAttempt:
             self.job.transform.env or {},
             configuration_exists=self.job.configuration_exists,
         )
-        for text in built.describe():
+        for text in built.describe() if self.first else ():
             self.say(text)
         return built.variables
 
