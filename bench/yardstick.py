@@ -116,8 +116,11 @@ class Connection(asyncio.BufferedProtocol):
             self.left = int(value)
 
     def on_body(self, data: bytes) -> None:
+        # A small body comes with its head; the rest of a large one goes past the parser.
         self.stock.write(memoryview(data))
         self.left -= len(data)
+        if not self.left:
+            self.transport.write(HEAD % 0)
 
     def on_headers_complete(self) -> None:
         target, self.target = self.target, b""

@@ -61,8 +61,9 @@ class Peer:
 
     def discard(self, count: int) -> None:
         """Read as many bytes and drop them."""
-        count -= len(self.buffer)
-        self.buffer.clear()
+        here = min(count, len(self.buffer))
+        del self.buffer[:here]
+        count -= here
         room = bytearray(1 << 18)
         while count:
             received = self.socket.recv_into(room, min(count, len(room)))

@@ -340,6 +340,27 @@ def test_a_peer_that_does_not_read_is_dropped(launch: Launch, file: int, kind: s
         peer.read()
 
 
+def test_requests_wait_while_their_answers_are_not_read(launch: Launch) -> None:
+    handled: list[bytes] = []
+
+    def handler(request: Request) -> Response:
+        handled.append(request.target)
+        return Response(200, body=bytes(60_000))
+
+    peer = launch(handler, Limits(send_idle_seconds=60)).connect(receive_buffer_bytes=65_536)
+    count = 2_000
+    sending = threading.Thread(target=peer.send, args=(GET % b"" * count,))
+    sending.start()
+    peer.read_head()
+    assert len(handled) < count // 2
+    peer.discard(60_000)
+    for _ in range(count - 1):
+        peer.read_head()
+        peer.discard(60_000)
+    sending.join()
+    assert len(handled) == count
+
+
 def test_one_turn_is_bounded(launch: Launch, file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "TURN_BYTES", 10_000)
     segments = [b"a" * 9_999, b"b" * 9_999, FileSegment(file, 0, 500_000), b"c"]

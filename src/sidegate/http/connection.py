@@ -16,20 +16,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from sidegate.http.body import BodyState, IncomingBody
-from sidegate.http.errors import STATUS, BodyTruncated, Reason, Rejected, SegmentTruncated
-from sidegate.http.head import BODILESS_STATUS, CONTINUE
+from sidegate.http.errors import Reason, Rejected
+from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
-from sidegate.http.message import NO_BODY, Handler, Request, Response, Segments
+from sidegate.http.message import NO_BODY, Handler, Request, Response
 from sidegate.http.patience import Patience, Wait
-from sidegate.http.rejection import plain_rejection
-from sidegate.http.segments import chunk_segments, close_unused
-from sidegate.http.sender import JOIN_BYTES, Sender
-
-if TYPE_CHECKING:
-    from sidegate.http.service import Service
+from sidegate.http.responder import Responder
+from sidegate.http.sender import Sender
+from sidegate.http.service import Service
 
 _log = logging.getLogger("sidegate.http")
 
@@ -48,39 +45,32 @@ class Connection(asyncio.BufferedProtocol):
     """The asyncio protocol of one accepted socket."""
 
     __slots__ = (
-        "_closes",
         "_current",
         "_dispatching",
         "_drained_bytes",
         "_ended",
-        "_fallback",
         "_handler",
         "_intake",
         "_patience",
         "_phase",
         "_reading",
         "_received_bytes",
-        "_response",
+        "_responder",
         "_sender",
         "_service",
-        "_task",
         "_transport",
     )
 
     _transport: asyncio.Transport
     _intake: Intake
     _sender: Sender
+    _responder: Responder
     _handler: Handler
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._phase = Phase.OPEN
         self._current: Request | None = None
-        self._response: Response | None = None
-        # The response that was made because another could not be.
-        self._fallback: Response | None = None
-        # Whether the connection ends with the current response.
-        self._closes = False
         # Whether `_dispatch` is at work further up the stack.
         self._dispatching = False
         # Whether the transport is asked for bytes, and whether it has said that there are no more.
@@ -89,8 +79,6 @@ class Connection(asyncio.BufferedProtocol):
         self._received_bytes = 0
         self._drained_bytes = 0
         self._patience = Patience()
-        # The handler's own task, while there is one.
-        self._task: asyncio.Task[None] | None = None
 
     # What the transport calls.
 
@@ -100,6 +88,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         service = self._service
         self._sender = Sender(transport, service.loop)
+        self._responder = Responder(self, service, transport, self._sender)
         peer = _render_address(transport.get_extra_info("peername"))
         self._intake = Intake(self, service.parsers, service.limits, service.pool, service.receive_view, peer)
         handler = service.admit(self)
@@ -120,7 +109,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._phase is Phase.OPEN:
             if self._current is None:
                 self._dispatch()
-            if self._reading and (intake.full or (self._current is not None and intake.arrived)):
+            if (intake.arrived or intake.body is not None) and self._reading and intake.full:
                 self._reading = False
                 self._transport.pause_reading()
         elif self._phase is Phase.DRAINING:
@@ -160,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         body = self._intake.body
         if body is None:
             return
-        if body.expects_continue and self._phase is Phase.OPEN and self._response is None:
+        if body.expects_continue and self._phase is Phase.OPEN:
             body.expects_continue = False
             self._transport.write(CONTINUE)
         self._resume_reading()
@@ -172,8 +161,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _resume_reading(self) -> None:
         if self._reading or self._intake.full or self._ended or self._transport.is_closing():
-            return
-        if self._current is not None and self._intake.arrived:
             return
         self._reading = True
         self._transport.resume_reading()
@@ -190,9 +177,9 @@ class Connection(asyncio.BufferedProtocol):
                     self._begin(intake.arrived.popleft())
                 elif intake.rejection is not None:
                     self._refuse(intake.rejection)
-                elif self._ended:
-                    self._close()
                 else:
+                    if self._ended or (self._service.draining and not intake.head_begun):
+                        self._close()
                     return
         finally:
             self._dispatching = False
@@ -208,160 +195,73 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse(self, rejected: Rejected) -> None:
         _log.info("refused a request: %s", rejected)
         self._current = Request("GET", b"", "1.1", [], NO_BODY, "", keep_alive=False)
-        self._respond(self._rejection(rejected.reason))
+        self._responder.reject(self._current, rejected.reason, closes=True)
 
     def _begin(self, request: Request) -> None:
         self._current = request
         try:
             answer = self._handler(request)
         except Exception as error:  # noqa: BLE001 - a handler's bug must not end the connection
-            self._respond(self._failure(error))
+            self._fail(error)
             return
         if type(answer) is Response:
-            self._respond(answer)
+            bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining
+            self._responder.respond(request, answer, closes=not bodiless and self._must_close(request))
         else:
             awaitable = cast("Awaitable[Response]", answer)
-            self._task = self._service.create_task(self._await_answer(awaitable))
+            self._service.create_task(self._await_answer(awaitable))
 
     async def _await_answer(self, answer: Awaitable[Response]) -> None:
         try:
             response = await answer
         except asyncio.CancelledError as error:
-            task = self._task
+            task = asyncio.current_task()
             if task is None or task.cancelling():
-                self._cut()
+                self.cut()
                 raise
-            response = self._failure(error)
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 - as in _begin
-            response = self._failure(error)
-        finally:
-            self._task = None
-        self._respond(response)
-
-    def _failure(self, error: BaseException) -> Response:
-        if isinstance(error, BodyTruncated):
-            self._closes = True
-            return self._rejection(error.reason)
-        request = self._current
-        name = b"" if request is None else b"%b %b" % (request.method.encode(), request.target)
-        _log.error("no response could be made for %r", name, exc_info=error)
-        return self._rejection(Reason.HANDLER_FAILED)
-
-    def _rejection(self, reason: Reason) -> Response:
-        status = STATUS[reason]
-        try:
-            response = self._service.reject(status, reason)
-        except Exception:  # noqa: BLE001 - a hook's bug must not silence the server
-            _log.exception("the reject hook failed for %s", reason)
-            response = plain_rejection(status, reason)
-        self._fallback = response
-        return response
+            self._fail(error)
+        else:
+            self._respond(response)
 
     # Responses.
 
     def _respond(self, response: Response) -> None:
         request = self._current
-        self._response = response
         if request is None or self._phase is not Phase.OPEN or self._transport.is_closing():
-            close_unused(response.segments, self._service.loop)
-            self._sent(ConnectionResetError("the peer is gone"), begun=True)
+            self._responder.drop(response)
+            self.cut()
             return
-        if (
-            not request.keep_alive
-            or self._service.draining
-            or (request.body is not NO_BODY and self._must_close(request))
-        ):
-            self._closes = True
-        try:
-            if response.segments is not None:
-                self._stream(request, response, response.segments)
-                return
-            self._write(request, response)
-        except Exception as error:  # noqa: BLE001 - whatever a handler put in, the answer is 500
-            close_unused(response.segments, self._service.loop)
-            self._sent(error, begun=False)
+        self._responder.respond(request, response, closes=self._must_close(request))
+
+    def _fail(self, error: BaseException) -> None:
+        request = self._current
+        if request is None or self._phase is not Phase.OPEN or self._transport.is_closing():
+            self.cut()
             return
-        self._sent(None, begun=True)
-
-    def _write(self, request: Request, response: Response) -> None:
-        body = response.body
-        length = response.length
-        if length is None:
-            length = len(body)
-            if not length and response.status == 304:
-                length = None
-        if request.method == "HEAD" or response.status in BODILESS_STATUS:
-            body = b""
-        elif length != len(body):
-            raise SegmentTruncated(f"a body of {len(body)} bytes was announced as {length}")
-        head = self._service.renderer.render(response, length, self._connection_line(request))
-        if len(body) <= JOIN_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.writelines((head, body))
-
-    def _stream(self, request: Request, response: Response, segments: Segments) -> None:
-        length = response.length
-        lines = b""
-        if length is None:
-            if request.version == "1.1":
-                lines = b"Transfer-Encoding: chunked\r\n"
-            else:
-                self._closes = True
-        lines += self._connection_line(request)
-        head = self._service.renderer.render(response, length, lines)
-        if request.method == "HEAD" or response.status in BODILESS_STATUS:
-            close_unused(segments, self._service.loop)
-            segments, length = iter(()), 0
-        elif length is None and request.version == "1.1":
-            segments = chunk_segments(segments)
-        self._sender.send(head, segments, length, self._streamed)
-
-    def _connection_line(self, request: Request) -> bytes:
-        if self._closes:
-            return b"Connection: close\r\n"
-        return b"" if request.version == "1.1" else b"Connection: keep-alive\r\n"
+        self._responder.fail(request, error, closes=self._must_close(request))
 
     def _must_close(self, request: Request) -> bool:
-        """Whether what is unread of a body rules out another request."""
-        body = request.body
-        if isinstance(body, IncomingBody) and body.state is BodyState.FAILED:
+        """Whether there can be no request after this one."""
+        if not request.keep_alive or self._service.draining:
             return True
-        if self._intake.body is None or self._intake.body is not body:
+        body = request.body
+        if body is NO_BODY or not isinstance(body, IncomingBody) or body.state is BodyState.FINISHED:
             return False
-        if self._intake.body.expects_continue:
+        if body.state is BodyState.FAILED:
+            return True
+        if body.expects_continue:
             # The peer may or may not send the body now (RFC 9110 section 10.1.1).
-            self._intake.body.abandon()
+            body.abandon()
             return True
         unread = self._intake.owes(body)
         return unread is not None and unread > self._service.limits.drain_bytes
 
-    def _streamed(self, error: BaseException | None) -> None:
-        self._sent(error, begun=self._sender.begun)
-
-    def _sent(self, error: BaseException | None, *, begun: bool) -> None:
-        """Account for a response that has left, or never will."""
-        response, self._response = self._response, None
-        if response is not None and response.on_sent is not None:
-            try:
-                response.on_sent(error is None)
-            except Exception:  # noqa: BLE001 - the response has left; only its owner has a bug
-                _log.exception("on_sent failed")
-        if error is None:
-            self._finish()
-        elif isinstance(error, (ConnectionError, asyncio.CancelledError)) or self._transport.is_closing():
-            # The peer went away: nobody's fault.
-            self._cut()
-        elif begun or response is self._fallback or self._current is None:
-            _log.error("a response was cut short", exc_info=error)
-            self._cut()
-        else:
-            self._respond(self._failure(error))
-
-    def _finish(self) -> None:
+    def responded(self, *, closes: bool) -> None:
+        """Called by the responder when a response has left."""
         request, self._current = self._current, None
-        self._fallback = None
-        if self._closes:
+        if closes:
             self._close()
         elif request is not None and request.body is self._intake.body:
             self._phase = Phase.DRAINING
@@ -371,14 +271,14 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._dispatching:
             self._next()
 
-    # Endings.
-
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """End the connection so that the peer cannot take it for a good end."""
         self._current = None
         if self._phase is not Phase.CLOSED:
             self._phase = Phase.CLOSING
         self._transport.abort()
+
+    # Endings.
 
     def _drain(self, count: int) -> None:
         self._drained_bytes += count
@@ -397,7 +297,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._phase in (Phase.CLOSING, Phase.CLOSED):
             return
-        unread = self._intake.body is not None or self._intake.rejection is not None
+        unread = self._intake.body is not None or self._intake.broken
         if self._phase is Phase.LINGERING or self._ended or not unread:
             self._phase = Phase.CLOSING
             self._transport.close()
@@ -458,7 +358,7 @@ class Connection(asyncio.BufferedProtocol):
         elif wait is Wait.BODY:
             self._intake.end(Reason.BODY_TIMEOUT)
         elif wait is Wait.READING:
-            self._cut()
+            self.cut()
         else:
             self._close()
 

@@ -19,6 +19,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # RFC 9110 section 15: these never have a body; 204 also has no Content-Length (section 8.6).
 BODILESS_STATUS = frozenset({204, 304})
 
+_BREAKS = (b"\r", b"\n", b"\0")
+
 _join_line = b": ".join
 _join_lines = b"\r\n".join
 
@@ -36,33 +38,34 @@ class HeadRenderer:
         self._second = -1
         self._prefixes: dict[int, bytes] = {}
 
-    def render(self, response: Response, length: int | None, connection: bytes) -> bytes:
-        """Render a head; `length` None stands for a body without a length.
+    def render(self, response: Response, length: int | None, connection: bytes, body: bytes = b"") -> bytes:
+        """Render a head, and a body behind it, as one buffer.
 
-        `connection` holds whole lines of the caller's choice, or b"".
-        Raises Invalid when a header could end its line.
+        `length` None stands for a body without a length; `connection` holds
+        whole lines of the caller's choice, or b"".  Raises Invalid when a
+        header could end its line.
         """
-        second = int(self._clock())
-        if second != self._second:
-            self._second = second
+        now = self._clock()
+        if not self._second <= now < self._second + 1:
+            self._second = int(now)
             self._prefixes.clear()
         status = response.status
         prefix = self._prefixes.get(status)
         if prefix is None:
-            prefix = self._prefixes[status] = _prefix(status, second)
-        lines = _join_lines(map(_join_line, response.headers))
-        if lines:
-            _check_lines(lines, response.headers)
-            lines += b"\r\n"
-        if length is None or status == 204:
-            return b"%b%b%b%b\r\n" % (prefix, lines, response.raw_headers, connection)
-        return b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
-            prefix,
-            lines,
-            response.raw_headers,
-            connection,
-            length,
-        )
+            prefix = self._prefixes[status] = _prefix(status, self._second)
+        lines = response.raw_headers
+        headers = response.headers
+        if headers:
+            rendered = _join_lines(map(_join_line, headers)) + b"\r\n"
+            # Counting finds a line break in any name or value without looking at each one.
+            breaks = len(headers)
+            if rendered.count(b"\n") != breaks or rendered.count(b"\r") != breaks or b"\0" in rendered:
+                raise _broken_header(headers)
+            lines = rendered + lines if lines else rendered
+        # A 304 stands for the response to a GET, whose length we may not know (RFC 9110 section 8.6).
+        if length is None or status == 204 or (status == 304 and not length):
+            return b"%b%b%b\r\n" % (prefix, lines, connection)
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (prefix, lines, connection, length, body)
 
 
 def _prefix(status: int, second: int) -> bytes:
@@ -74,11 +77,6 @@ def _prefix(status: int, second: int) -> bytes:
     return f"HTTP/1.1 {status} {phrase}\r\nServer: sidegate\r\nDate: {date}\r\n".encode("ascii")
 
 
-def _check_lines(lines: bytes, headers: list[Header]) -> None:
-    # Counting finds a line break in any name or value without looking at each one.
-    breaks = len(headers) - 1
-    if lines.count(b"\n") == breaks and lines.count(b"\r") == breaks and b"\0" not in lines:
-        return
-    for name, value in headers:
-        if any(mark in part for part in (name, value) for mark in (b"\r", b"\n", b"\0")):
-            raise Invalid(f"header {name!r} holds a line break or NUL: {value!r}", name=name, value=value)
+def _broken_header(headers: list[Header]) -> Invalid:
+    name, value = next(item for item in headers if any(mark in part for part in item for mark in _BREAKS))
+    return Invalid(f"header {name!r} holds a line break or NUL: {value!r}", name=name, value=value)

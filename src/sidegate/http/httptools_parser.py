@@ -25,15 +25,16 @@ _COMMON_NAMES = (
     *("x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", "x-amz-security-token"),
     *("x-amz-trailer", "x-amz-user-agent"),
 )
-_LOWERED: dict[bytes, bytes] = {}
-for _name in _COMMON_NAMES:
-    _LOWERED[_name.encode()] = _LOWERED[_name.title().encode()] = _name.encode()
+_LOWERED: dict[bytes, bytes] = {
+    spelling.encode(): name.encode() for name in _COMMON_NAMES for spelling in (name, name.title())
+}
 
 
 class HttptoolsParser:
     """A request parser on httptools; see RequestParser."""
 
     __slots__ = (
+        "_add_header",
         "_body_open",
         "_failure",
         "_framing_headers",
@@ -50,6 +51,7 @@ class HttptoolsParser:
         self._sink = sink
         self._limits = limits
         self._headers: list[Header] = []
+        self._add_header = self._headers.append
         self._framing_headers: list[Header] = []
         self._failure: Rejected | None = None
         self.renew()
@@ -100,7 +102,7 @@ class HttptoolsParser:
         lowered = _LOWERED.get(name)
         if lowered is None:
             lowered = self._classify(name, value)
-        self._headers.append((lowered, value.rstrip()))
+        self._add_header((lowered, value.rstrip()))
 
     def _classify(self, name: bytes, value: bytes) -> bytes:
         lowered = name.lower()
@@ -127,6 +129,7 @@ class HttptoolsParser:
         else:
             version, framing = self._read_framing()
         self._headers = []
+        self._add_header = self._headers.append
         framing_headers.clear()
         target, self._target = self._target, b""
         self._quiet_bytes = 0

@@ -50,6 +50,7 @@ class Intake:
         "_remaining",
         "arrived",
         "body",
+        "broken",
         "head_count",
         "rejection",
         "window",
@@ -81,6 +82,8 @@ class Intake:
         self.head_count = 0
         # The body that is being received.
         self.body: IncomingBody | None = None
+        # Whether bytes may come that belong to no request.
+        self.broken = False
         # Why nothing after `arrived` can be understood.
         self.rejection: Rejected | None = None
         # Where the next bytes go; None: ask `open_window`.
@@ -99,7 +102,7 @@ class Intake:
         """Take `count` bytes that were written to the window."""
         mode = self._mode
         if mode is Mode.PARSE:
-            self._parse(count)
+            self._parse(self._receive_view[:count])
         elif mode is Mode.BLOCK:
             self._fill(count)
         elif mode is Mode.DISCARD:
@@ -112,7 +115,9 @@ class Intake:
 
     @property
     def full(self) -> bool:
-        """Whether as much is here as may wait to be read."""
+        """Whether as much is here as may wait for a handler."""
+        if self.arrived:
+            return True
         return self.body is not None and self.body.unread_blocks >= self._limits.unread_blocks
 
     def owes(self, body: Body) -> int | None:
@@ -126,6 +131,7 @@ class Intake:
         body, self.body = self.body, None
         self.ignore()
         if body is not None:
+            self.broken = True
             body.fail(reason)
 
     def discard(self) -> None:
@@ -150,8 +156,7 @@ class Intake:
 
     # Heads and bodies that come through the parser.
 
-    def _parse(self, count: int) -> None:
-        data = self._receive_view[:count]
+    def _parse(self, data: memoryview) -> None:
         try:
             consumed = self._parser.feed(data)
             while consumed < len(data) and self.body is None:
@@ -172,6 +177,7 @@ class Intake:
         # Whatever follows the last request of a connection means nothing.
         if body is not None or not self._last_head:
             self.rejection = rejected
+            self.broken = True
         self.end(rejected.reason)
 
     def head_received(
