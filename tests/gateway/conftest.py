@@ -45,7 +45,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(empty_store: Path, tmp_path: Path, clock: Clock, small_chunks: None) -> Iterator[Store]:
+def store(empty_store: Path, tmp_path: Path, clock: Clock) -> Iterator[Store]:
     directory = tmp_path / ".sidegate"
     shutil.copytree(empty_store, directory)
     with Store.open(directory, clock=clock) as opened:

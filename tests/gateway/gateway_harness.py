@@ -83,7 +83,10 @@ class Client:
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._socket: socket.socket | None = None
-        self.sends_authorization = False
+
+    def another(self) -> Client:
+        """A client of the same gateway, with a connection of its own."""
+        return Client(self._address)
 
     def ask(
         self,
@@ -220,9 +223,6 @@ class Job:
         self.gateway = start(store, self.session, pair, **options)
         self.client = Client(self.gateway.address)
 
-    def another_client(self) -> Client:
-        return Client(self.gateway.address)
-
     def close(self) -> None:
         self.client.close()
         self.session.close()
@@ -275,9 +275,9 @@ def aws_chunked(
     *,
     sizes: Iterable[int] = (),
     signed: bool = False,
-    trailers: Iterable[bytes] | None = None,
+    trailers: Iterable[bytes] = (),
 ) -> bytes:
-    """Frame a payload; `sizes` repeat, `trailers` are whole lines with their ends, None for a mode without."""
+    """Frame a payload in chunks of `sizes`; `trailers` are whole lines with their ends."""
     signature = b";chunk-signature=" + b"0" * 64 if signed else b""
     framed, offset = bytearray(), 0
     for size in itertools.chain(sizes, itertools.repeat(64 << 10)):
@@ -287,7 +287,7 @@ def aws_chunked(
         framed += b"%x%s\r\n%s\r\n" % (len(piece), signature, piece)
         offset += size
     framed += b"0%s\r\n" % signature
-    for line in trailers or ():
+    for line in trailers:
         framed += line
     return bytes(framed + b"\r\n")
 

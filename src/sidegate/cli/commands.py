@@ -41,6 +41,7 @@ class Group(click.Group):
         super().__init__(*arguments, **settings)
         self.examples = examples
         self._lazy = dict(lazy or {})
+        self.params.append(store_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order that they were given."""

@@ -132,7 +132,10 @@ def finish(ctx: click.Context, branch: Reference, description: str | None, as_js
 @json_option
 @click.pass_context
 def list_commits(ctx: click.Context, version: Reference | None, number: int | None, as_json: bool) -> None:
-    """List the commits of a repo, or of all; or a commit and its ancestors, newest first."""
+    """List commits, newest first.
+
+    Those of a repo, or of all; with a REF, that commit and its ancestors.
+    """
     with open_store(ctx) as store:
         commits = _select(store, version)[:number]
         if as_json:
@@ -189,9 +192,9 @@ def inspect(ctx: click.Context, version: Reference, as_json: bool) -> None:
 @click.argument("version", type=REPO_REF)
 @click.pass_context
 def delete(ctx: click.Context, version: Reference) -> None:
-    """Remove the newest commit of a branch; the branch goes back to its parent.
+    """Remove the newest commit of a branch.
 
-    Refused while another commit follows it or was made from it.
+    The branch goes back to its parent. Refused while another commit follows it or was made from it.
     """
     with open_store(ctx) as store:
         commit = resolve_commit(store, version)

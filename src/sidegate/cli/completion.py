@@ -20,7 +20,7 @@ from sidegate.cli.commands import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes a SHELL complete commands and repos."""
+    """Print what makes a SHELL complete our commands."""
     completion = get_completion_class(shell)
     if completion is None:
         raise click.UsageError(f"there is no completion for {shell}", ctx)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.commands import Command, json_option
-from sidegate.cli.printing import emit, human_size, note, printable
+from sidegate.cli.printing import emit, human_size, note, plural, printable
 from sidegate.cli.references import REF_OPTIONAL_PATH, Reference
 from sidegate.cli.session import open_store, resolve_commit
 
@@ -33,18 +33,24 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 )
 @click.argument("before", type=REF_OPTIONAL_PATH)
 @click.argument("after", type=REF_OPTIONAL_PATH, required=False)
+@click.option("--metadata", is_flag=True, help="Also files whose bytes are equal and metadata is not.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, before: Reference, after: Reference | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, before: Reference, after: Reference | None, metadata: bool, as_json: bool
+) -> None:
     """Show the files added, removed and changed from one version to another.
 
     With one version, from its parent to it. A PATH limits it to that file or
     folder. The versions may lie in different repos.
     """
     counts: Counter[str] = Counter()
-    growth_bytes = 0
+    growth_bytes = alike_count = 0
     with open_store(ctx) as store:
         for difference in _differences(ctx, store, before, after):
+            if not metadata and _same_bytes(difference):
+                alike_count += 1
+                continue
             counts[difference.kind] += 1
             growth_bytes += _size(difference.after) - _size(difference.before)
             if as_json:
@@ -57,6 +63,8 @@ def command(ctx: click.Context, before: Reference, after: Reference | None, as_j
         sign = "-" if growth_bytes < 0 else "+"
         parts = [f"{counts[kind]:,} {kind}" for kind in _SIGNS if counts[kind]]
         note(f"{', '.join(parts)}; {sign}{human_size(abs(growth_bytes))}")
+    if alike_count:
+        note(f"{plural(alike_count, 'file')} with equal bytes and other metadata left out; see --metadata")
 
 
 def _differences(
@@ -75,6 +83,11 @@ def _differences(
     for difference in found:
         if not path or difference.path == path or difference.path.startswith(path + "/"):
             yield difference
+
+
+def _same_bytes(difference: Difference) -> bool:
+    before, after = difference.before, difference.after
+    return before is not None and after is not None and before.content_hash == after.content_hash
 
 
 def _size(record: FileRecord | None) -> int:

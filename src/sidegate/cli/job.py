@@ -102,10 +102,7 @@ def inspect(ctx: click.Context, job: str, as_json: bool) -> None:
             "created": human_time(found.created_us),
             "took": _duration(found),
             "attempts": str(found.attempts),
-            **{
-                f"input {one['name']}": f"{one['repo']}@{one['branch']} {one['commit']}"
-                for one in found.inputs
-            },
+            **inputs,
             "output": _output(found),
             "command": " ".join(run.get("argv", [])) or "-",
             "directory": run.get("working_directory", "-"),

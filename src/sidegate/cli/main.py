@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
-from sidegate.cli.commands import Group, store_option
+from sidegate.cli.commands import Group
 from sidegate.cli.exit_codes import MEANINGS, ExitCode, exit_code
 from sidegate.cli.printing import printable
 from sidegate.errors import SidegateError
@@ -58,6 +59,13 @@ class _Sidegate(Group):
         extra["prog_name"] = "sidegate"
         sys.exit(_run(lambda: super(_Sidegate, self).main(args, **extra)))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; a reader that went away ends it quietly."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would make it a failure
+            ctx.exit(_give_up_output())
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples and the table of exit codes."""
         super().format_epilog(ctx, formatter)
@@ -67,16 +75,16 @@ class _Sidegate(Group):
 
 @click.group(cls=_Sidegate, lazy=COMMANDS, examples=EXAMPLES)
 @click.version_option(None, "--version", package_name="sidegate", message="sidegate %(version)s")
-def sidegate() -> None:
+@click.pass_context
+def sidegate(ctx: click.Context) -> None:
     """Versioned data for anything that speaks S3.
 
     A store keeps repos, branches and commits. A pipeline reads its input
     commits through S3 buckets and writes one output commit, which names
     exactly the commits it was made from.
     """
-
-
-sidegate.params.insert(0, store_option())
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False
 
 
 def main() -> NoReturn:
@@ -96,6 +104,9 @@ def _run(command: Any) -> int:
         return _give_up_output()
     except (KeyboardInterrupt, click.Abort):
         return _report("interrupted", ExitCode.INTERRUPTED)
+    except NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
     except click.UsageError as error:
         return _report(_usage_text(error), ExitCode.USAGE)
     except click.ClickException as error:
@@ -127,11 +138,18 @@ def _report_bug(error: Exception) -> ExitCode:
 
 def _usage_text(error: click.UsageError) -> str:
     text = error.format_message().rstrip(".")
+    if text.endswith("?"):  # it asks whether something else was meant
+        return text
     path = error.ctx.command_path if error.ctx is not None else "sidegate"
     return f"{text}; see `{path} --help`"
 
 
 def _give_up_output() -> ExitCode:
+    _silence()
+    return ExitCode.PIPE_CLOSED
+
+
+def _silence() -> None:
     """Keep the interpreter from flushing into the closed pipe as it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
@@ -139,4 +157,3 @@ def _give_up_output() -> ExitCode:
             os.dup2(nowhere, stream.fileno())
         except OSError:
             continue  # not a descriptor: nothing to flush
-    return ExitCode.PIPE_CLOSED

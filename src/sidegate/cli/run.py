@@ -54,9 +54,10 @@ _INTERRUPTED = "interrupted"
 def command(
     ctx: click.Context, spec: str, out_policy: str | None, durability: Durability, as_json: bool
 ) -> None:
-    """Run one job on the newest commits of its inputs, and wait for it.
+    """Run one job and wait for it.
 
-    SPEC is a pipeline spec in JSON or YAML, "-" the standard input. What the
+    It reads the newest commits of its inputs. SPEC is a pipeline spec in JSON
+    or YAML, "-" the standard input. What the
     job prints goes to stderr as it comes; the id of the output commit to
     stdout. Ctrl-C stops the job and leaves nothing.
 

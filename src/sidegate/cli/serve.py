@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.commands import Command, json_option
+from sidegate.cli.durations import QUIET_TIME
 from sidegate.cli.http_choice import choose_http
 from sidegate.cli.printing import emit, note, say
 from sidegate.cli.session import open_store
@@ -48,6 +49,7 @@ SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
 @click.option(
     "--finish-after",
     metavar="TIME",
+    type=QUIET_TIME,
     default="5s",
     show_default=True,
     help='Finish the open commit of a branch after this quiet time; "never" leaves it to `commit finish`.',
@@ -66,7 +68,7 @@ SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
 def command(
     ctx: click.Context,
     address: str,
-    finish_after: str,
+    finish_after: float | None,
     anonymous: bool,
     durability: Durability,
     domain: tuple[str, ...],
@@ -87,7 +89,7 @@ def command(
     settings = ServeSettings(
         host=host,
         port=port,
-        finish_after_seconds=_parse_quiet_time(finish_after),
+        finish_after_seconds=finish_after,
         anonymous=anonymous,
         loop=loop,
         parser=parser,
@@ -106,22 +108,6 @@ def command(
     with open_store(ctx, durability) as store:
         serve(store, settings, announce)
     note("stopped")
-
-
-def _parse_quiet_time(text: str) -> float | None:
-    from sidegate.pps.durations import parse_duration_seconds
-
-    if text == "never":
-        return None
-    try:
-        seconds = parse_duration_seconds(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise Invalid(
-            f"--finish-after {text!r} is not a time", remedy='use a time such as 5s or 2m, or "never"'
-        )
-    return seconds
 
 
 def _access_keys(environment: Mapping[str, str]) -> dict[str, str] | None:

@@ -19,8 +19,10 @@ from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.ids import check_name
 from sidegate.pfs.publish import Publication
-from sidegate.pfs.staging import delete_staging, select_open, staged_totals, touch, upsert_staged
+from sidegate.pfs.staging import select_open, staged_totals, touch, upsert_staged
 from sidegate.pfs.store import Store
+from sidegate.pfs.tree import Tree
+from sidegate.pfs.tree_edit import build
 from sidegate.pfs.views import FileView
 
 
@@ -47,20 +49,19 @@ class BranchEdit:
         self.repo = repo
         self.branch = branch
         self._staging = store.stagings.begin_attempt(repo, branch)
-        self._done = False
+        self._published = False
 
     @property
     def base(self) -> FileView:
         """What the change is laid over: the branch with its open commit, if any."""
-        repo, branch = self.repo, self.branch
-        if not self._store.stagings.pending(repo, branch):
-            try:
-                head = self._store.commits.head(repo, branch)
-            except NotFound:
-                head = None
-            if head is not None:
-                return self._store.tree(head)
-        return self._store.branch_view(repo, branch)
+        store, repo, branch = self._store, self.repo, self.branch
+        if store.stagings.pending(repo, branch):
+            return store.branch_view(repo, branch)
+        try:
+            head = store.commits.head(repo, branch)
+        except NotFound:
+            head = None
+        return store.tree(head) if head is not None else Tree(store.cache, build(store.cache, ()))
 
     def put_many(self, files: Iterable[tuple[str, FileRecord]]) -> None:
         """Set the records of several paths."""
@@ -83,12 +84,11 @@ class BranchEdit:
             if staged_totals(self._store.database, self._staging.id) == 0:
                 return EditOutcome(None, joined=False)
             if self._store.database.write(self._join):
-                self._done = True
                 return EditOutcome(None, joined=True)
         info = next(info for info in self._store.stagings.all() if info.id == self._staging.id)
         publication = Publication(description=description, skip_unchanged=not even_unchanged)
         commit = self._store.publisher.publish(info, publication)
-        self._done = True
+        self._published = True
         return EditOutcome(commit, joined=False)
 
     def _join(self, connection: Connection) -> bool:
@@ -104,7 +104,6 @@ class BranchEdit:
                 index_elements=["staging", "path"], set_={"record": statement.excluded.record}
             )
         )
-        delete_staging(connection, self._staging.id)
         touch(connection, info.id, self._store.clock())
         return True
 
@@ -114,7 +113,7 @@ class BranchEdit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._done:
+        if not self._published:
             self._store.stagings.drop(self._staging.id)
 
 

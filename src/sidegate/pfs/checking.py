@@ -17,7 +17,6 @@ from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PARTS, PROVENANCE, ST
 from sidegate.pfs.collection import LOCK
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord, decode_record
-from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_checking import IndexCheck
 from sidegate.pfs.index_rebuilding import rebuild_index
 from sidegate.pfs.store import Store
@@ -93,7 +92,7 @@ class _Check:
         self._store = store
         self._quick = quick
         self._report = CheckReport()
-        self._losses: dict[tuple[str, str], list[str]] = {}
+        self._losses: dict[tuple[Kind, str, str], list[str]] = {}
 
     def run(self) -> CheckReport:
         report = self._report
@@ -110,8 +109,7 @@ class _Check:
             self._check_commit(trees, commit)
         for referrer, data in references.records:
             self._check_record(trees, referrer, data)
-        for (subject, message), referrers in self._losses.items():
-            kind: Kind = "chunk" if message.startswith("chunk") else "tree"
+        for (kind, subject, message), referrers in self._losses.items():
             shown = tuple(referrers[:REFERRERS_SHOWN])
             report.findings.append(Finding(kind, subject, message, shown, len(referrers)))
         return report
@@ -119,7 +117,9 @@ class _Check:
     # -- catalog -----------------------------------------------------------
 
     def _check_catalog(self, connection: Connection) -> _References:
-        commits = [Commit(*row) for row in connection.execute(select(COMMITS).order_by(COMMITS.c.finished_us))]
+        commits = [
+            Commit(*row) for row in connection.execute(select(COMMITS).order_by(COMMITS.c.finished_us))
+        ]
         known = {commit.id: commit for commit in commits}
         for commit in commits:
             if commit.parent is not None and commit.parent not in known:
@@ -174,12 +174,7 @@ class _Check:
             self._report.findings.append(Finding("record", referrer, error.message, (referrer,), 1))
             return
         for loss in trees.check_record(record, canonical=False):
-            self._lose(loss, referrer)
+            self._lose(loss if loss.subject else loss._replace(subject=referrer), referrer)
 
     def _lose(self, loss: Loss, referrer: str) -> None:
-        self._losses.setdefault((loss.subject, loss.message), []).append(referrer)
-
-
-def lost_chunks(report: CheckReport) -> set[ChunkId]:
-    """Return the ids of the chunks that are lost and referred to."""
-    return {ChunkId(bytes.fromhex(found.subject)) for found in report.findings if found.kind == "chunk"}
+        self._losses.setdefault((loss.kind, loss.subject, loss.message), []).append(referrer)

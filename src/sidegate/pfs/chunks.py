@@ -163,7 +163,7 @@ class ChunkStore:
         if not names:
             return
         ids = self._register_packs(connection, names)
-        rows = [_index_row(ids[name], record) for name, record in self._flushing.values()]
+        rows = [index_row(ids[name], record) for name, record in self._flushing.values()]
         if rows:
             _insert_rows(connection, rows)
         if sealed:
@@ -336,7 +336,7 @@ class ChunkStore:
         def adopt(connection: Connection) -> None:
             pack = self._register_packs(connection, {name})[name]
             if records:
-                rows = [_index_row(pack, record) for record in records]
+                rows = [index_row(pack, record) for record in records]
                 connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
             connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
 
@@ -347,7 +347,8 @@ def _damaged(chunk: ChunkId, pack: str) -> Corrupt:
     return Corrupt(f"chunk {chunk.hex()} in pack {pack} is damaged", remedy="run `sidegate fsck`")
 
 
-def _index_row(pack: int, record: PackRecord) -> dict[str, object]:
+def index_row(pack: int, record: PackRecord) -> dict[str, object]:
+    """Return the index row of a record."""
     return {
         "id": record.chunk,
         "pack": pack,

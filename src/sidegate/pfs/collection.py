@@ -22,6 +22,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS, REPOS, STAGINGS, UPLOADS
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
 from sidegate.pfs.packs import (
     PackFile,
@@ -118,6 +119,7 @@ class _Collection:
         for info in stagings:
             if info.purpose == "attempt" and locks.is_free(info.id):
                 self._store.stagings.drop(info.id)
+                locks.remove_free(info.id)
                 self.report.attempts_dropped += 1
         known = {info.id for info in stagings} | {LOCK}
         for name in locks.names():
@@ -253,16 +255,8 @@ class _Collection:
         return pack.live_bytes * 2 < sum(record.stored_bytes for record in read_index(file) or ())
 
     def _records(self, pack: _PackUse) -> list[PackRecord]:
-        columns = (
-            CHUNKS.c.id,
-            CHUNKS.c.offset,
-            CHUNKS.c.stored_bytes,
-            CHUNKS.c.plain_bytes,
-            CHUNKS.c.encoding,
-        )
-        query = select(*columns).where(CHUNKS.c.pack == pack.id).order_by(CHUNKS.c.offset)
         with self._database.read() as connection:
-            return [PackRecord(ChunkId(row[0]), *row[1:]) for row in connection.execute(query)]
+            return pack_rows(connection, pack.id)
 
     def _remove_orphans(self) -> None:
         """Remove pack files that the catalog never heard of and whose writer is gone."""

@@ -31,6 +31,9 @@ ALIGNED_FROM_BYTES = 16 << 10
 """Raw payloads from this size on start on a page boundary: sendfile from an
 unaligned offset costs three times as much (measured, Zen 4, Linux 6.18)."""
 
+_SEARCH_BYTES = 1 << 20
+"""A multiple of 8, like every record's place: no magic lies across two blocks."""
+
 _HEADER = struct.Struct("<8s16sQ28xI")
 _RECORD = struct.Struct("<4sB3xII32s12xI")
 _INDEX_ENTRY = struct.Struct("<32sQIIB7x")
@@ -268,20 +271,26 @@ def read_index(pack: PackFile) -> list[PackRecord] | None:
     return [PackRecord(ChunkId(entry[0]), *entry[1:]) for entry in _INDEX_ENTRY.iter_unpack(index)]
 
 
+def read_pack_name(pack: PackFile) -> str:
+    """Return the name in a pack's header; raises Corrupt if there is none."""
+    header = pack.read(0, HEADER_BYTES)
+    if header[:8] != _PACK_MAGIC or not _crc_holds(header):
+        raise Corrupt(f"{pack.path.name} is not a pack file of a version this release reads")
+    return header[8:24].hex()
+
+
 def scan(pack: PackFile) -> Iterator[PackRecord]:
     """Yield the whole records of a pack from its start, each checked by hash.
 
-    A record whose payload does not match its id is passed over (its header says
-    where the next one starts); the scan ends at the first missing header.
+    Passes over a record whose payload does not match its id, and over bytes in
+    which there is no record header.
     """
     size = pack.size_bytes
     if size < HEADER_BYTES:
         return
-    header = pack.read(0, HEADER_BYTES)
-    if header[:8] != _PACK_MAGIC or not _crc_holds(header):
-        raise Corrupt(f"{pack.path.name} is not a pack file of a version this release reads")
+    read_pack_name(pack)
     position = HEADER_BYTES
-    while (found := _record_at(pack, position, size)) is not None:
+    while (found := _next_record(pack, position, size)) is not None:
         position = found.offset + found.stored_bytes
         if position > size:
             return
@@ -299,18 +308,34 @@ def payload_holds(record: PackRecord, payload: bytes) -> bool:
     return blake3(plain).digest() == record.chunk
 
 
-def _record_at(pack: PackFile, position: int, size: int) -> PackRecord | None:
-    """Return the record after `position`: at once, or before the next page boundary."""
+def _next_record(pack: PackFile, position: int, size: int) -> PackRecord | None:
+    """Return the record after `position`: at once, before the next page, or the next to be found."""
     start = -(-position // 8) * 8
     aligned = -(-(start + RECORD_BYTES) // PAGE_BYTES) * PAGE_BYTES - RECORD_BYTES
-    for offset in dict.fromkeys((start, aligned)):
-        if offset + RECORD_BYTES > size:
-            continue
-        header = pack.read(offset, RECORD_BYTES)
-        magic, encoding, stored_bytes, plain_bytes, chunk, _ = _RECORD.unpack(header)
-        if magic == _RECORD_MAGIC and _crc_holds(header):
-            return PackRecord(ChunkId(chunk), offset + RECORD_BYTES, stored_bytes, plain_bytes, encoding)
+    for offset in (start, aligned):
+        record = _record_at(pack, offset, size)
+        if record is not None:
+            return record
+    while start + RECORD_BYTES <= size:
+        block = pack.read(start, min(_SEARCH_BYTES, size - start))
+        at = block.find(_RECORD_MAGIC)
+        while at >= 0:
+            record = _record_at(pack, start + at, size) if at % 8 == 0 else None
+            if record is not None:
+                return record
+            at = block.find(_RECORD_MAGIC, at + 1)
+        start += _SEARCH_BYTES
     return None
+
+
+def _record_at(pack: PackFile, offset: int, size: int) -> PackRecord | None:
+    if offset + RECORD_BYTES > size:
+        return None
+    header = pack.read(offset, RECORD_BYTES)
+    magic, encoding, stored_bytes, plain_bytes, chunk, _ = _RECORD.unpack(header)
+    if magic != _RECORD_MAGIC or not _crc_holds(header):
+        return None
+    return PackRecord(ChunkId(chunk), offset + RECORD_BYTES, stored_bytes, plain_bytes, encoding)
 
 
 def recover(path: Path) -> list[PackRecord] | None:
@@ -329,7 +354,10 @@ def recover(path: Path) -> list[PackRecord] | None:
         except BlockingIOError:
             return None
         pack = PackFile(path, os.dup(fd))
-        records = read_index(pack)
+        try:
+            records = read_index(pack)
+        except Corrupt:
+            records = None  # torn while it was written: made anew below
         if records is not None:
             return records
         records = list(scan(pack))

@@ -21,7 +21,8 @@ from typing import Literal
 
 from sidegate.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unsupported
 from sidegate.pfs.branches import Branches
-from sidegate.pfs.catalog.database import Database, migrate, open_engine
+from sidegate.pfs.catalog.database import Database, open_engine
+from sidegate.pfs.catalog.migration import migrate
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
 from sidegate.pfs.cutting import BufferPool, ChunkCutter

@@ -84,14 +84,20 @@ def plan_import(
 def import_files(
     store: Store, edit: BranchEdit, files: Iterable[LocalFile], progress: Progress = ignore_progress
 ) -> None:
-    """Store the files' bytes and add them to the change."""
+    """Store the files' bytes and add them to the change.
+
+    A file that holds the same bytes already is left as it is, with its metadata.
+    """
+    base = edit.base
     rows: list[tuple[str, FileRecord]] = []
     buffer = bytearray(_BLOCK_BYTES)
     for file in files:
         with reading(file.source):
             stream = open(file.source, "rb", buffering=0)  # noqa: SIM115 - closed below
         with stream:
-            rows.append((file.path, _store_stream(store, stream, file.source, buffer, progress)))
+            record = _store_stream(store, stream, file.source, buffer, progress)
+        if not _is_there(base, file.path, record):
+            rows.append((file.path, record))
         if len(rows) == _FILES_PER_WRITE:
             edit.put_many(rows)
             rows.clear()
@@ -103,8 +109,16 @@ def import_stream(
 ) -> None:
     """Store what a stream gives as the file `path`; raises PathRefused, PathCollision."""
     source = Path("-")
-    _refuse_collisions(edit.base, [LocalFile(source, check_path(path), 0)])
-    edit.put_many([(path, _store_stream(store, stream, source, bytearray(_BLOCK_BYTES), progress))])
+    base = edit.base
+    _refuse_collisions(base, [LocalFile(source, check_path(path), 0)])
+    record = _store_stream(store, stream, source, bytearray(_BLOCK_BYTES), progress)
+    if not _is_there(base, path, record):
+        edit.put_many([(path, record)])
+
+
+def _is_there(view: FileView, path: str, record: FileRecord) -> bool:
+    current = view.get(path)
+    return current is not None and current.content_hash == record.content_hash is not None
 
 
 def _store_stream(

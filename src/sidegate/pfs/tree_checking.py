@@ -7,8 +7,8 @@ every commit that refers to it is named.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.chunks import ChunkStore
@@ -20,8 +20,9 @@ from sidegate.pfs.nodes import Node, decode_node
 
 
 class Loss(NamedTuple):
-    """A chunk or node that cannot be had, and where in the commit it is missed."""
+    """A chunk that cannot be had or a node or record that is wrong, and where in the commit."""
 
+    kind: Literal["chunk", "tree", "record"]
     subject: str
     message: str
     place: str
@@ -62,10 +63,12 @@ class TreeCheck:
             try:
                 node = decode_node(self._chunks.get(ChunkId(node_id)))
             except Corrupt as error:
-                fault = f"chunk is no readable index node: {error.message}"
+                fault = f"no readable index node: {error.message}"
         if node is None:
-            return Subtree(0, b"", b"", 0, 0, (Loss(node_id.hex(), str(fault), " (part of its index)"),))
-        losses = [Loss(node_id.hex(), message, "") for message in _disorder(node)]
+            return Subtree(
+                0, b"", b"", 0, 0, (Loss("chunk", node_id.hex(), str(fault), " (part of its index)"),)
+            )
+        losses = [Loss("tree", node_id.hex(), message, "") for message in _disorder(node)]
         if node.level == 0:
             return self._check_leaf(node, losses)
         return self._check_inner(node_id, node, losses)
@@ -77,15 +80,16 @@ class TreeCheck:
             try:
                 record = decode_record(value)
             except Corrupt as error:
-                losses.append(Loss(place, error.message, place))
+                losses.append(Loss("record", place, error.message, place))
                 continue
             size_bytes += record.size_bytes
-            losses += [loss._replace(place=place) for loss in self.check_record(record, canonical=True)]
+            for loss in self.check_record(record, canonical=True):
+                losses.append(loss._replace(place=place, subject=loss.subject or place))
         return _subtree(node, len(node.keys), size_bytes, losses)
 
     def _check_inner(self, node_id: NodeId, node: Node, losses: list[Loss]) -> Subtree:
         file_count = size_bytes = 0
-        previous = b""
+        first = previous = b""
         for index, key in enumerate(node.keys):
             child = node.child(index)
             found = self.check(child.node)
@@ -95,11 +99,13 @@ class TreeCheck:
             if not found.losses:
                 expected = (node.level - 1, key, child.file_count, child.size_bytes)
                 if (found.level, found.last, found.file_count, found.size_bytes) != expected:
-                    losses.append(Loss(node_id.hex(), "index node says another thing than its child", ""))
+                    losses.append(
+                        Loss("tree", node_id.hex(), "index node says another thing than its child", "")
+                    )
                 if index > 0 and found.first <= previous:
-                    losses.append(Loss(node_id.hex(), "index node has children that overlap", ""))
-            previous = key
-        return _subtree(node, file_count, size_bytes, losses)
+                    losses.append(Loss("tree", node_id.hex(), "index node has children that overlap", ""))
+            first, previous = found.first if index == 0 else first, key
+        return replace(_subtree(node, file_count, size_bytes, losses), first=first)
 
     def check_record(self, record: FileRecord, *, canonical: bool) -> list[Loss]:
         """Check that a record's chunks are there and say what it says."""
@@ -110,12 +116,12 @@ class TreeCheck:
             extents = tuple(load_extents(self._chunks, record.extents))
         except Corrupt as error:
             assert isinstance(record.extents, ExtentList)  # inline extents are not read
-            return [Loss(record.extents.node.hex(), f"chunk is no extent list: {error.message}", "")]
+            return [Loss("chunk", record.extents.node.hex(), f"no extent list: {error.message}", "")]
         losses = list(self._missing_chunks(extents))
         if losses:
             return losses
         fault = self._contradiction(record, extents, canonical=canonical)
-        return [Loss(record.tag, fault, "")] if fault is not None else []
+        return [Loss("record", "", fault, "")] if fault is not None else []
 
     def _missing_list(self, extents: tuple[Extent, ...] | ExtentList) -> list[Loss]:
         if isinstance(extents, tuple):
@@ -123,19 +129,23 @@ class TreeCheck:
         try:
             nodes = list(list_nodes(self._chunks, extents))
         except Corrupt as error:
-            return [Loss(extents.node.hex(), f"chunk of an extent list is lost: {error.message}", "")]
-        return [Loss(node.hex(), fault, "") for node in nodes if (fault := self._missing(node)) is not None]
+            return [Loss("chunk", extents.node.hex(), f"extent list is lost: {error.message}", "")]
+        return [
+            Loss("chunk", node.hex(), fault, "")
+            for node in nodes
+            if (fault := self._missing(node)) is not None
+        ]
 
     def _missing_chunks(self, extents: Iterable[Extent]) -> Iterable[Loss]:
         for chunk in dict.fromkeys(extent.chunk for extent in extents):
             fault = self._missing(chunk)
             if fault is not None:
-                yield Loss(chunk.hex(), fault, "")
+                yield Loss("chunk", chunk.hex(), fault, "")
 
     def _missing(self, chunk: ChunkId) -> str | None:
         if chunk in self._lost:
             return self._lost[chunk]
-        return None if chunk in self._sizes else "chunk is in no pack that the index knows"
+        return None if chunk in self._sizes else "it is not in the index"
 
     def _contradiction(
         self, record: FileRecord, extents: tuple[Extent, ...], *, canonical: bool

@@ -12,15 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
-from sidegate.errors import Unavailable, Unsupported
+from sidegate.errors import Unavailable
 
-HEAD_REVISION = "0001"
 BUSY_SECONDS = 30
 
 T = TypeVar("T")
@@ -168,22 +164,3 @@ _PRAGMAS = (
     "cache_size=-16384",
     "journal_size_limit=67108864",
 )
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the catalog to this release's schema; refuses a newer one."""
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current == HEAD_REVISION:
-            return
-        if current is not None and current > HEAD_REVISION:
-            raise Unsupported(
-                f"the store's catalog has schema {current}, this release knows {HEAD_REVISION}",
-                remedy="upgrade sidegate",
-            )
-        configuration = Config()
-        configuration.set_main_option("script_location", "sidegate.pfs.catalog:migrations")
-        configuration.set_main_option("path_separator", "os")
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, HEAD_REVISION)
-        connection.commit()
