@@ -36,7 +36,7 @@ class Place:
     bucket: str
     store: Store
     staging: Staging | None = None
-    environment: dict[str, str] = field(default_factory=dict)
+    input_files: dict[str, bytes] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
         """What is stored, read without any gateway."""
@@ -83,7 +83,7 @@ def sidecar(store: Store) -> Iterator[Place]:
     staging = store.stagings.begin_attempt("labs", "master")
     session = JobSession(store, {"inp": commit}, staging, pipeline="pipe")
     gateway = GatewayThread(store, session, Options(grace_seconds=2))
-    yield Place(gateway.endpoint, "out", store, staging)
+    yield Place(gateway.endpoint, "out", store, staging, INPUT_FILES)
     gateway.close()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import INPUT_FILES
 
 pytestmark = pytest.mark.client
 
@@ -52,9 +51,9 @@ def test_the_documented_job(sidecar: Any, aws: Aws, tmp_path: Path) -> None:
     """ls, cp --recursive from the input, cp --recursive to out."""
     assert [line.split()[2] for line in aws(sidecar, "s3", "ls").splitlines()] == ["inp", "out"]
     aws(sidecar, "s3", "cp", "s3://inp/", str(tmp_path / "result"), "--recursive")
-    assert read(tmp_path / "result") == INPUT_FILES
+    assert read(tmp_path / "result") == sidecar.input_files
     aws(sidecar, "s3", "cp", str(tmp_path / "result"), "s3://out", "--recursive")
-    assert sidecar.files() == INPUT_FILES
+    assert sidecar.files() == sidecar.input_files
 
 
 def test_files_come_back_as_they_were(general: Any, aws: Aws, folder: Path, tmp_path: Path) -> None:

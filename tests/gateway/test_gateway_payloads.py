@@ -332,11 +332,21 @@ def test_a_client_that_does_not_wait_for_100_is_served(own_reads_job: Job) -> No
     assert client.get("/out/k").body == PAYLOAD
 
 
-def test_expect_on_a_body_of_zero_bytes(job: Job) -> None:
-    """Trap 4: so on 0-byte PUTs."""
-    answer = job.client.ask("PUT", "/out/dir/", b"", {"expect": "100-continue"})
-    assert answer.status == 200
+def test_expect_on_a_body_of_zero_bytes_gets_its_100_too(job: Job) -> None:
+    """Trap 4: so does botocore; without the 100 it hangs in its next request."""
+    connection = job.client.connect()
+    for _ in range(2):
+        connection.sendall(Client.render_head("PUT", "/out/dir/", {"expect": "100-continue"}, b""))
+        assert connection.recv(25, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert job.client.read("PUT").status == 200
     assert job.client.keys("out") == ["dir/"]
+
+
+def test_a_refusal_instead_of_100_ends_the_connection(job: Job) -> None:
+    """Study 6.4: the server cannot know whether the body still comes."""
+    head = Client.render_head("PUT", "/inp/k", {"expect": "100-continue", "content-length": "5"})
+    answer = job.client.exchange(head, "PUT")
+    assert (answer.code, answer.headers["connection"]) == ("AccessDenied", "close")
 
 
 def test_a_body_byte_by_byte(own_reads_job: Job) -> None:

@@ -203,6 +203,15 @@ def test_an_answer_instead_of_continue_ends_the_connection(launch: Launch) -> No
     assert peer.read_to_end() == b""
 
 
+def test_a_body_of_no_bytes_that_waits_gets_its_continue(launch: Launch) -> None:
+    """botocore sends this, and misreads the next response when the interim one is missing."""
+    peer = launch(describe).connect()
+    for _ in range(2):
+        peer.send(PUT % (b"", 0, EXPECT))
+        assert peer.read_head() == (100, {})
+        assert peer.read().body == expected([], b"")
+
+
 def test_a_body_that_did_not_wait_needs_no_continue(launch: Launch) -> None:
     peer = launch(describe).connect()
     peer.send(PUT % (b"", 3, EXPECT) + b"a")

@@ -16,6 +16,7 @@ from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.checking import check
 from sidegate.pfs.collection import LOCK, CollectionReport, collect
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.marking import Marker
 from sidegate.pfs.nodes import encode_node
 from sidegate.pfs.store import Store
 
@@ -187,6 +188,36 @@ def test_a_damaged_pack_is_named_and_kept(aged: Store, clock: Clock) -> None:
     report = cycle(aged, clock)
     assert report.damaged_packs == (place.pack.path.stem,)
     assert place.pack.path.exists()
+
+
+@pytest.mark.parametrize("cycles_before", [0, 1])
+def test_a_write_between_mark_and_sweep_loses_nothing(
+    aged: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, cycles_before: int
+) -> None:
+    """Before the first cycle the writer finds the chunk, before the second it stores it anew."""
+    for _ in range(cycles_before):
+        cycle(aged, clock)
+    walk = Marker.walk
+
+    def walk_and_write(self: Marker) -> set[ChunkId]:
+        live = walk(self)
+        aged.stagings.write_open("labs", "master", [("late", put(aged, LOST))])
+        if aged.chunks._writer is not None:
+            os.utime(aged.chunks._writer.path, (clock.now_us / 1e6,) * 2)
+        return live
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Marker, "walk", walk_and_write)
+        report = cycle(aged, clock)
+    assert (report.chunks_condemned, report.chunks_deleted) == (1 - cycles_before, 0)
+    record = aged.branch_view("labs", "master").get("late")
+    assert content(aged, record) == LOST
+    assert check(aged).clean
+    report = cycle(aged, clock)
+    assert (report.chunks_pardoned, report.chunks_deleted) == (1 - cycles_before, 0)
+    for _ in range(2):
+        cycle(aged, clock)
+    assert content(aged, record) == LOST
 
 
 def test_orphans_go_once_they_are_old_and_their_writer_is_gone(

@@ -96,6 +96,16 @@ def test_a_damaged_payload_costs_only_its_record(writer: PackWriter) -> None:
     assert recover(writer.path) == [records[0], *records[2:]]
 
 
+@pytest.mark.parametrize("gap_bytes", [0, 3 << 20])
+def test_a_damaged_header_costs_only_its_record(writer: PackWriter, gap_bytes: int) -> None:
+    records = [add(writer, plain) for plain in (PLAIN[0], noise(gap_bytes + 500), PLAIN[2], PLAIN[1])]
+    writer.close()
+    with writer.path.open("r+b") as file:
+        file.seek(records[1].offset - 20)
+        file.write(b"\xff")
+    assert recover(writer.path) == [records[0], *records[2:]]
+
+
 def test_a_live_writer_is_left_alone(writer: PackWriter) -> None:
     record = add(writer, PLAIN[0])
     before = writer.path.read_bytes()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidegate.gateway.context import Context, S3Request, xml_response
-from sidegate.gateway.objects import list_entry
 from sidegate.http.message import Response
+from sidegate.pfs.files import decode_summary
 from sidegate.pfs.views import FileView
 from sidegate.s3.listing import Entry, Source, collect_page, parse_list
 from sidegate.s3.listing_pages import render_buckets, render_objects
@@ -32,8 +32,9 @@ def _source(files: FileView) -> Source[Entry]:
     """Return a bucket's files as a seekable source of entries."""
 
     def entries_after(after: str, *, inclusive: bool) -> Iterator[Entry]:
-        for path, record in files.files(after):
+        for key, data in files.rows(after):
+            path = key.decode()
             if inclusive or path != after:
-                yield list_entry(path, record)
+                yield Entry(path, *decode_summary(data))
 
     return entries_after

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidegate.pfs.files import Attributes, FileRecord
-from sidegate.s3.listing import Entry
 from sidegate.s3.objects import STORED_HEADERS, ObjectDescription, ObjectMetadata
 
 _CONTENT_TYPE = "content-type"
@@ -65,11 +64,6 @@ def describe(record: FileRecord) -> ObjectDescription:
         checksums=checksums_of(record),
         part_sizes_bytes=part_sizes_of(record),
     )
-
-
-def list_entry(path: str, record: FileRecord) -> Entry:
-    """Return a file as a line of a listing."""
-    return Entry(path, record.size_bytes, record.tag, record.modified_us)
 
 
 def _with_prefix(attributes: Attributes, prefix: str) -> tuple[tuple[str, str], ...]:

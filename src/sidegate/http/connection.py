@@ -22,7 +22,7 @@ from sidegate.http.body import BodyState, IncomingBody
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
-from sidegate.http.message import NO_BODY, Handler, Request, Response
+from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Handler, Request, Response
 from sidegate.http.patience import Patience, Wait
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
@@ -199,6 +199,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, request: Request) -> None:
         self._current = request
+        if request.body is AWAITED_NO_BODY:
+            self._transport.write(CONTINUE)
         try:
             answer = self._handler(request)
         except Exception as error:  # noqa: BLE001 - a handler's bug must not end the connection

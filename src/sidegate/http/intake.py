@@ -15,7 +15,7 @@ from sidegate.http.body import BlockPool, BodyOwner, IncomingBody
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.framing import Framing
 from sidegate.http.limits import Limits
-from sidegate.http.message import NO_BODY, Body, Header, Request
+from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
 from sidegate.http.parser import ParserFactory
 
 
@@ -185,7 +185,7 @@ class Intake:
     ) -> None:
         """Called by the parser with each head."""
         self.head_count += 1
-        body: Body = NO_BODY
+        body: Body = AWAITED_NO_BODY if framing.expects_continue else NO_BODY
         if framing.length != 0:
             body = self.body = IncomingBody(
                 self._owner, self._pool, framing.length, expects_continue=framing.expects_continue

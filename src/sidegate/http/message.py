@@ -66,6 +66,10 @@ class WholeBody:
 # Shared by every request without a body: it holds nothing that could change.
 NO_BODY = WholeBody()
 
+# The same where the peer sent "Expect: 100-continue" nevertheless.  botocore does, and
+# misreads the next response on the connection unless this one has its interim response.
+AWAITED_NO_BODY = WholeBody()
+
 
 @dataclass(slots=True)
 class Request:

@@ -46,6 +46,9 @@ PLAIN_CACHE_BYTES = 32 << 20
 """Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
 
 _LOOKUP_BATCH = 500
+
+# Statements are built once: building one costs more than running it.
+_CONDEMNED = select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == bindparam("chunk"))
 _PLACE = (
     CHUNKS.c.id,
     PACKS.c.name,
@@ -53,6 +56,11 @@ _PLACE = (
     CHUNKS.c.stored_bytes,
     CHUNKS.c.plain_bytes,
     CHUNKS.c.encoding,
+)
+_PLACES = (
+    select(*_PLACE)
+    .join(PACKS, PACKS.c.id == CHUNKS.c.pack)
+    .where(CHUNKS.c.id.in_(bindparam("chunks", expanding=True)))
 )
 
 
@@ -85,6 +93,8 @@ class ChunkStore:
         self._sealed: list[PackWriter] = []
         self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._flushing_sealed: list[PackWriter] = []
+        self._flushing_packs: dict[str, int] = {}
+        self._pack_ids: dict[str, int] = {}
         self._open_packs: OrderedDict[str, PackFile] = OrderedDict()
         self._plain = PlainCache(PLAIN_CACHE_BYTES)
 
@@ -112,10 +122,8 @@ class ChunkStore:
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
-        query = select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == chunk)
-        with self.database.read() as connection:
-            row = connection.execute(query).first()
-        return row is not None and row[0] is None
+        rows = self.database.lookup(_CONDEMNED, {"chunk": chunk})
+        return bool(rows) and rows[0][0] is None
 
     def _append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> None:
         with self._lock:
@@ -162,10 +170,10 @@ class ChunkStore:
         names = {name for name, _ in self._flushing.values()} | sealed
         if not names:
             return
-        ids = self._register_packs(connection, names)
+        ids = self._flushing_packs = self._packs_known_to(connection, names)
         rows = [index_row(ids[name], record) for name, record in self._flushing.values()]
         if rows:
-            _insert_rows(connection, rows)
+            connection.execute(_INDEX_CHUNK, rows)
         if sealed:
             connection.execute(update(PACKS).where(PACKS.c.name.in_(sealed)).values(sealed=True))
 
@@ -177,7 +185,14 @@ class ChunkStore:
             del self._sealed[: len(self._flushing_sealed)]
             for writer in self._flushing_sealed:
                 writer.close()
-            self._flushing, self._flushing_sealed = {}, []
+            self._pack_ids.update(self._flushing_packs)
+            self._flushing, self._flushing_sealed, self._flushing_packs = {}, [], {}
+
+    def _packs_known_to(self, connection: Connection, names: set[str]) -> dict[str, int]:
+        """Return the ids of packs, registering those that no committed row names."""
+        ids = {name: self._pack_ids[name] for name in names if name in self._pack_ids}
+        unknown = names - ids.keys()
+        return ids | self._register_packs(connection, unknown) if unknown else ids
 
     def _register_packs(self, connection: Connection, names: set[str]) -> dict[str, int]:
         rows = [{"name": name, "sealed": False, "created_us": self.clock()} for name in sorted(names)]
@@ -238,9 +253,7 @@ class ChunkStore:
         return found
 
     def _locate_indexed(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
-        query = select(*_PLACE).join(PACKS, PACKS.c.id == CHUNKS.c.pack).where(CHUNKS.c.id.in_(chunks))
-        with self.database.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self.database.lookup(_PLACES, {"chunks": chunks})
         for chunk, name, offset, stored_bytes, plain_bytes, encoding in rows:
             found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
 
@@ -360,14 +373,10 @@ def index_row(pack: int, record: PackRecord) -> dict[str, object]:
     }
 
 
-def _insert_rows(connection: Connection, rows: list[dict[str, object]]) -> None:
-    """Insert index rows; a condemned chunk's row moves to its new place."""
-    statement = insert(CHUNKS).values({name: bindparam(name) for name in rows[0]})
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={name: statement.excluded[name] for name in rows[0] if name != "id"},
-            where=CHUNKS.c.condemned_us.is_not(None),
-        ),
-        rows,
-    )
+_INSERT_CHUNK = insert(CHUNKS)
+_INDEX_CHUNK = _INSERT_CHUNK.on_conflict_do_update(
+    index_elements=["id"],
+    set_={column.name: _INSERT_CHUNK.excluded[column.name] for column in CHUNKS.c if column.name != "id"},
+    where=CHUNKS.c.condemned_us.is_not(None),
+)
+"""Adds an index row; that of a condemned chunk moves to its new place."""

@@ -7,6 +7,7 @@ does not read (content type, user metadata, checksums, part sizes).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.encoding import Decoder, encode_bytes, encode_integer, encode_text
@@ -78,18 +79,32 @@ def encode_record(record: FileRecord) -> bytes:
     return b"".join(parts)
 
 
+class FileSummary(NamedTuple):
+    """What a listing says of a file."""
+
+    size_bytes: int
+    tag: str
+    modified_us: int
+
+
+def decode_summary(data: bytes) -> FileSummary:
+    """Read the head of a record: a third of the cost of all of it."""
+    decoder = Decoder(data)
+    flags, size_bytes = _decode_head(decoder)
+    if flags & _HAS_HASH:
+        decoder.offset += 32
+    return FileSummary(size_bytes, decoder.text(), decoder.integer())
+
+
+def decode_size(data: bytes) -> int:
+    """Read a record's size only."""
+    return _decode_head(Decoder(data))[1]
+
+
 def decode_record(data: bytes) -> FileRecord:
     """Read a record; raises Corrupt for another version or torn bytes."""
     decoder = Decoder(data)
-    version = decoder.integer()
-    if version != RECORD_VERSION:
-        raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
-    flags = decoder.integer()
-    if flags > _HAS_HASH | _EXTERNAL:
-        raise Corrupt(
-            f"file record has flags {flags:#x}, this release reads up to {_HAS_HASH | _EXTERNAL:#x}"
-        )
-    size_bytes = decoder.integer()
+    flags, size_bytes = _decode_head(decoder)
     content_hash = decoder.take(32) if flags & _HAS_HASH else None
     tag = decoder.text()
     modified_us = decoder.integer()
@@ -103,3 +118,16 @@ def decode_record(data: bytes) -> FileRecord:
     )
     decoder.finish()
     return FileRecord(size_bytes, tag, modified_us, extents, content_hash, attributes)
+
+
+def _decode_head(decoder: Decoder) -> tuple[int, int]:
+    """Read what every record begins with; return its flags and size."""
+    version = decoder.integer()
+    if version != RECORD_VERSION:
+        raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
+    flags = decoder.integer()
+    if flags > _HAS_HASH | _EXTERNAL:
+        raise Corrupt(
+            f"file record has flags {flags:#x}, this release reads up to {_HAS_HASH | _EXTERNAL:#x}"
+        )
+    return flags, decoder.integer()

@@ -309,23 +309,19 @@ def payload_holds(record: PackRecord, payload: bytes) -> bool:
 
 
 def _next_record(pack: PackFile, position: int, size: int) -> PackRecord | None:
-    """Return the record after `position`: at once, before the next page, or the next to be found."""
+    """Return the first record from `position` on, wherever alignment or damage has put it."""
     start = -(-position // 8) * 8
-    aligned = -(-(start + RECORD_BYTES) // PAGE_BYTES) * PAGE_BYTES - RECORD_BYTES
-    for offset in (start, aligned):
-        record = _record_at(pack, offset, size)
-        if record is not None:
-            return record
-    while start + RECORD_BYTES <= size:
-        block = pack.read(start, min(_SEARCH_BYTES, size - start))
+    record = _record_at(pack, start, size)
+    length = 2 * PAGE_BYTES  # enough unless something is damaged
+    while record is None and start + RECORD_BYTES <= size:
+        block = pack.read(start, min(length, size - start))
         at = block.find(_RECORD_MAGIC)
-        while at >= 0:
+        while record is None and at >= 0:
             record = _record_at(pack, start + at, size) if at % 8 == 0 else None
-            if record is not None:
-                return record
             at = block.find(_RECORD_MAGIC, at + 1)
-        start += _SEARCH_BYTES
-    return None
+        start += length
+        length = _SEARCH_BYTES
+    return record
 
 
 def _record_at(pack: PackFile, offset: int, size: int) -> PackRecord | None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import IntegrityError
 
 from sidegate.errors import Conflict, NotFound
 from sidegate.pfs.branches import Branch, insert_branch, select_branch
@@ -76,7 +77,6 @@ class Staging:
         rows = [staged_row(self.id, path, record) for path, record in files]
 
         def operation(connection: Connection) -> None:
-            require_staging(connection, self.id)
             for row in rows if expect is not None else ():
                 expect(select_staged(connection, self.id, row["path"]))  # type: ignore[misc,arg-type]
             upsert_staged(connection, rows)
@@ -102,11 +102,16 @@ class Staging:
 
         self._database.write(operation)
 
-    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
-        """Yield (path, record) for each path >= `start`, in order."""
+    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
         for key, data in staged_rows(self._database, self.id, start.encode()):
             if data is not None:
-                yield key.decode(), decode_record(data)
+                yield key, data
+
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
+        for key, data in self.rows(start):
+            yield key.decode(), decode_record(data)
 
 
 class Stagings:
@@ -256,7 +261,12 @@ def ensure_branch(connection: Connection, repo: str, branch: str, created_us: in
 def require_staging(connection: Connection, staging: str) -> None:
     """Raise Conflict when the staging was published or dropped meanwhile."""
     if connection.execute(select(STAGINGS.c.id).where(STAGINGS.c.id == staging)).first() is None:
-        raise Conflict("this output is closed: it was published or dropped", staging=staging)
+        raise closed_output(staging)
+
+
+def closed_output(staging: str) -> Conflict:
+    """Return what a write to a staging that is gone raises."""
+    return Conflict("this output is closed: it was published or dropped", staging=staging)
 
 
 def delete_staging(connection: Connection, staging: str) -> None:
@@ -294,15 +304,21 @@ def select_staged(connection: Connection, staging: str, path: bytes) -> FileReco
     return decode_record(data) if data is not None else None
 
 
+_INSERT_STAGED = insert(STAGED)
+_UPSERT_STAGED = _INSERT_STAGED.on_conflict_do_update(
+    index_elements=["staging", "path"], set_={"record": _INSERT_STAGED.excluded.record}
+)
+
+
 def upsert_staged(connection: Connection, rows: list[dict[str, object]]) -> None:
-    """Write staged rows, replacing those of the same path."""
-    statement = insert(STAGED)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["staging", "path"], set_={"record": statement.excluded.record}
-        ),
-        rows,
-    )
+    """Write staged rows, replacing those of the same path.
+
+    Raises Conflict when their staging was published or dropped meanwhile.
+    """
+    try:
+        connection.execute(_UPSERT_STAGED, rows)
+    except IntegrityError as error:
+        raise closed_output(str(rows[0]["staging"])) from error
 
 
 def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None]]:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from sidegate.pfs.chunks import ChunkStore
-from sidegate.pfs.files import FileRecord, decode_record
+from sidegate.pfs.files import FileRecord, decode_record, decode_size
 from sidegate.pfs.ids import ChunkId, NodeId
 from sidegate.pfs.nodes import Child, Entry, Node, decode_node
 
@@ -86,6 +86,10 @@ class Tree:
         """Yield the raw entries with key >= `start`, in order."""
         yield from walk(self._cache, self.root, start)
 
+    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
+        return self.entries(start.encode())
+
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
         for key, value in self.entries(start.encode()):
@@ -111,6 +115,6 @@ def walk(cache: NodeCache, root: NodeId, start: bytes = b"") -> Iterator[Entry]:
 def node_totals(node: Node) -> tuple[int, int]:
     """Return (file count, bytes) below a node."""
     if node.level == 0:
-        return len(node.keys), sum(decode_record(value).size_bytes for value in node.values)
+        return len(node.keys), sum(map(decode_size, node.values))
     children: list[Child] = [node.child(index) for index in range(len(node.keys))]
     return sum(child.file_count for child in children), sum(child.size_bytes for child in children)

@@ -34,6 +34,9 @@ class FileView(Protocol):
     def get(self, path: str) -> FileRecord | None:
         """Return the record of `path`, or None."""
 
+    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
+
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
 
@@ -91,13 +94,17 @@ class BranchView:
                     return decode_record(data) if data is not None else None
         return tree.get(path.decode()) if tree is not None else None
 
-    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
-        """Yield (path, record) for each path >= `start`, in order."""
+    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
         following: bytes | None = start.encode()
         while following is not None:
             entries, following = self._page(following)
-            for path, data in entries:
-                yield path.decode(), decode_record(data)
+            yield from entries
+
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
+        for path, data in self.rows(start):
+            yield path.decode(), decode_record(data)
 
     def _page(self, start: bytes) -> tuple[Iterator[tuple[bytes, bytes]], bytes | None]:
         """Return the entries from `start` on as far as known, and where to go on.

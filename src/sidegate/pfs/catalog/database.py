@@ -7,12 +7,12 @@ knows no table.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import Unavailable
@@ -64,6 +64,22 @@ class Database:
         self._queue: list[_Ticket[Any]] = []
         self._queue_lock = threading.Lock()
         self._leader_lock = threading.Lock()
+        self._writer: Connection | None = None
+        self._writer_is_durable: bool | None = None
+        self._local = threading.local()
+        self._lookups: list[Connection] = []
+
+    def lookup(self, statement: Executable, parameters: dict[str, object]) -> Sequence[Any]:
+        """Return the rows of one small read, each its own snapshot.
+
+        A tenth of the cost of `read`: the connection stays with the thread.
+        """
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._local.connection = connection
+            self._lookups.append(connection)
+        return connection.execute(statement, parameters).all()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -103,19 +119,33 @@ class Database:
                 ticket.done = True
 
     def _transact(self, group: list[_Ticket[Any]], *, durable: bool) -> None:
-        with self.engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection = self._begin(durable)
+        try:
             self._contents.flush_index(connection)
             for ticket in group:
                 self._run(connection, ticket)
             if durable:
                 self._contents.sync()
             connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
         self._contents.index_flushed()
+
+    def _begin(self, durable: bool) -> Connection:
+        """Begin a transaction on the writer's connection, which only the leader uses."""
+        connection = self._writer
+        if connection is None:
+            connection = self._writer = self.engine.connect()
+        if self._writer_is_durable is not durable:
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._writer_is_durable = durable
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return connection
 
     @staticmethod
     def _run(connection: Connection, ticket: _Ticket[Any]) -> None:
+        """Run one operation; what it did is undone when it raises."""
         savepoint = connection.begin_nested()
         try:
             ticket.value = ticket.operation(connection)
@@ -125,7 +155,11 @@ class Database:
             ticket.error = error
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; no call may be under way."""
+        for connection in (*self._lookups, *([self._writer] if self._writer is not None else [])):
+            connection.close()
+        self._lookups.clear()
+        self._writer = None
         self.engine.dispose()
 
 
