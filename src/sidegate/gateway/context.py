@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
@@ -39,8 +39,7 @@ class Context:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function)
 
 
-@dataclass(frozen=True, slots=True)
-class S3Request:
+class S3Request(NamedTuple):
     """One request, understood but not yet carried out."""
 
     operation: Operation

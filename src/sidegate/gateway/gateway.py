@@ -10,6 +10,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 
 from sidegate.errors import SidegateError
 from sidegate.gateway import listings, reads, subresources, uploads, writes
@@ -59,6 +60,9 @@ HANDLERS: Mapping[Operation, Handler] = {
     _O.LIST_PARTS: uploads.list_parts,
 } | {operation: subresources.answer for operation in Operation if is_subresource(operation)}
 
+# Clients name the same few objects again and again, in ranges and conditions.
+_parse_target = lru_cache(maxsize=4096)(parse_target)
+
 _READS = frozenset((_O.GET_OBJECT, _O.HEAD_OBJECT))
 
 
@@ -97,7 +101,8 @@ class Gateway:
         return self._rendered(rejection_error(reason), "")
 
     def _understand(self, request: Request) -> S3Request:
-        target = parse_target(request.target, request.header(b"host"), self._base_domains)
+        host = request.header(b"host") if self._base_domains else None
+        target = _parse_target(request.target, host, self._base_domains)
         headers = Headers(request.headers)
         if self._authorize is not None:
             self._authorize(request, target, headers)

@@ -17,7 +17,7 @@ from sidegate.pfs.layout import RawSlice, Slice
 from sidegate.s3.attributes import parse_attributes, render_attributes
 from sidegate.s3.errors import S3Error
 from sidegate.s3.operations import Operation
-from sidegate.s3.reading import ReadAnswer, answer_read, parse_read
+from sidegate.s3.reading import answer_read, parse_read
 
 SMALL_BYTES = 64 << 10
 """Up to here a raw body is read and sent with the head in one write."""
@@ -74,19 +74,30 @@ def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:
 def _respond(context: Context, request: S3Request, resolved: ResolvedObject) -> Response:
     answer = answer_read(parse_read(request.target, request.headers), resolved.description)
     length = answer.end - answer.offset
-    if answer.status == 304:
-        return Response(304, answer.headers)
+    block = answer.described.header_block if answer.described is not None else b""
+    response = Response(answer.status, answer.more, raw_headers=block)
     if request.operation is Operation.HEAD_OBJECT:
-        return Response(answer.status, answer.headers, length=length)
-    if resolved.layout is None:
-        slices = context.store.slices(resolved.record, answer.offset, answer.end)
-        return _streamed(context, answer, length, slices)
-    slices = resolved.layout.slices(answer.offset, answer.end)
-    if not resolved.layout.raw:
-        return _streamed(context, answer, length, slices)
-    if length <= SMALL_BYTES:
-        return Response(answer.status, answer.headers, b"".join([piece.read() for piece in slices]))
-    return Response(answer.status, answer.headers, segments=_segments(slices), length=length)
+        response.length = length
+    elif answer.status != 304:
+        _attach_body(context, response, resolved, answer.offset, answer.end)
+    return response
+
+
+def _attach_body(
+    context: Context, response: Response, resolved: ResolvedObject, offset: int, end: int
+) -> None:
+    layout = resolved.layout
+    length = end - offset
+    if layout is not None and layout.raw and length <= SMALL_BYTES:
+        response.body = layout.read_raw(offset, end)
+        return
+    response.length = length
+    if layout is None:
+        response.segments = _threaded_segments(context, context.store.slices(resolved.record, offset, end))
+    elif layout.raw:
+        response.segments = _segments(layout.slices(offset, end))
+    else:
+        response.segments = _threaded_segments(context, layout.slices(offset, end))
 
 
 def _segments(slices: Iterator[Slice]) -> Iterator[Segment]:
@@ -96,11 +107,6 @@ def _segments(slices: Iterator[Slice]) -> Iterator[Segment]:
             yield FileSegment(piece.pack.fd, piece.offset, piece.length)
         else:
             yield piece.read()
-
-
-def _streamed(context: Context, answer: ReadAnswer, length: int, slices: Iterator[Slice]) -> Response:
-    segments = _threaded_segments(context, slices)
-    return Response(answer.status, answer.headers, segments=segments, length=length)
 
 
 async def _threaded_segments(context: Context, slices: Iterator[Slice]) -> AsyncIterator[Segment]:

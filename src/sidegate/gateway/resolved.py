@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sidegate.gateway.objects import describe
@@ -51,12 +52,16 @@ class ResolvedCache:
         self._lock = threading.Lock()
 
     def get(self, root: NodeId, key: str) -> ResolvedObject | None:
-        """Return a resolved object, or None when it is not in memory."""
-        with self._lock:
-            found = self._objects.get((root, key))
-            if found is not None:
+        """Return a resolved object, or None when it is not in memory.
+
+        Takes no lock: each step is atomic, and an entry that goes meanwhile was
+        the oldest anyway.
+        """
+        found = self._objects.get((root, key))
+        if found is not None:
+            with suppress(KeyError):
                 self._objects.move_to_end((root, key))
-            return found
+        return found
 
     def put(self, root: NodeId, key: str, resolved: ResolvedObject) -> None:
         """Keep an object."""

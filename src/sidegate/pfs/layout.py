@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidegate.pfs.chunks import ChunkStore, Location
 from sidegate.pfs.extent_lists import load_extents
@@ -23,8 +24,7 @@ MAX_EXTENTS = 16384
 _EXTENT_MEMORY_BYTES = 320
 
 
-@dataclass(frozen=True, slots=True)
-class RawSlice:
+class RawSlice(NamedTuple):
     """`length` bytes as they stand in a pack file; keeps the file open."""
 
     pack: PackFile
@@ -78,6 +78,13 @@ class Layout:
     def memory_bytes(self) -> int:
         """About how much memory the layout holds, for cache limits."""
         return _EXTENT_MEMORY_BYTES * (len(self._extents) + 1)
+
+    def read_raw(self, offset: int, end: int) -> bytes:
+        """Return the bytes `offset` to `end` (exclusive) of a raw file."""
+        if len(self._extents) == 1:
+            extent, location = self._extents[0], self._locations[0]
+            return location.pack.read(location.offset + extent.offset + offset, end - offset)
+        return b"".join([piece.read() for piece in self.slices(offset, end)])
 
     def slices(self, offset: int, end: int) -> Iterator[Slice]:
         """Yield the bytes `offset` to `end` (exclusive), in order."""

@@ -20,6 +20,10 @@ STORED_HEADERS = ("cache-control", "content-disposition", "content-encoding", "c
 """Headers of a PUT that come back on GET and HEAD as they were given."""
 
 
+# A header value that broke its line would let an object write headers of its own.
+_NO_BREAKS = bytes.maketrans(b"\r\n\0", b"   ")
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectMetadata:
     """What a client says of an object beside its bytes.
@@ -63,6 +67,12 @@ class ObjectDescription:
         stored += [(_encode(name), _encode(value)) for name, value in metadata.headers]
         stored += [(b"x-amz-meta-" + _encode(name), _encode(value)) for name, value in metadata.user]
         return (*self.validators, (b"accept-ranges", b"bytes"), *stored)
+
+    @cached_property
+    def header_block(self) -> bytes:
+        """`headers` as lines that each end in CRLF, rendered once for many answers."""
+        lines = (name + b": " + value.translate(_NO_BREAKS) + b"\r\n" for name, value in self.headers)
+        return b"".join(lines)
 
     @cached_property
     def checksum_headers(self) -> tuple[tuple[bytes, bytes], ...]:

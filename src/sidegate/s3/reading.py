@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidegate.s3.conditions import Conditions, Outcome, parse_conditions, precondition_failed
 from sidegate.s3.dates import parse_http_date
@@ -44,18 +45,24 @@ class ReadRequest:
     overrides: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAnswer:
+class ReadAnswer(NamedTuple):
     """The head of a read's answer and the bytes [offset, end) that follow it.
 
-    `headers` lack Content-Length; for HEAD and 304 no body is sent, for HEAD
-    its length is still `end - offset`.
+    The head is the object's `header_block`, unless `described` is None, and
+    then `more`; Content-Length is not among them.  For HEAD and 304 no body is
+    sent, for HEAD its length is still `end - offset`.
     """
 
     status: int
-    headers: HeaderList
+    described: ObjectDescription | None
+    more: HeaderList
     offset: int
     end: int
+
+    @property
+    def headers(self) -> HeaderList:
+        """All headers as a list."""
+        return [*(self.described.headers if self.described is not None else ()), *self.more]
 
 
 _PLAIN = ReadRequest()
@@ -94,13 +101,14 @@ def answer_read(request: ReadRequest, description: ObjectDescription) -> ReadAns
     if request.conditions is not None:
         outcome = request.conditions.evaluate(description.tag, description.modified_us)
         if outcome is Outcome.NOT_MODIFIED:
-            return ReadAnswer(304, not_modified_headers(description), 0, 0)
+            return ReadAnswer(304, None, not_modified_headers(description), 0, 0)
         if outcome is Outcome.PRECONDITION_FAILED:
             raise precondition_failed("If-Match" if request.conditions.if_match else "If-Unmodified-Since")
     size_bytes = description.size_bytes
-    headers = list(description.headers)
+    described: ObjectDescription | None = description
+    headers: HeaderList = []
     if request.overrides:
-        headers = _override(headers, request.overrides)
+        described, headers = None, _override(description.headers, request.overrides)
     if request.part_number is not None:
         interval = _part_interval(request.part_number, description)
         if description.part_sizes_bytes:
@@ -112,10 +120,10 @@ def answer_read(request: ReadRequest, description: ObjectDescription) -> ReadAns
     if interval is not None:
         offset, end = interval
         headers.append((b"content-range", format_content_range(offset, end, size_bytes)))
-        return ReadAnswer(206, headers, offset, end)
+        return ReadAnswer(206, described, headers, offset, end)
     if request.wants_checksum:
         headers += description.checksum_headers
-    return ReadAnswer(200, headers, 0, size_bytes)
+    return ReadAnswer(200, described, headers, 0, size_bytes)
 
 
 def _parse_overrides(query: Query) -> tuple[tuple[bytes, bytes], ...]:
@@ -133,7 +141,9 @@ def _parse_overrides(query: Query) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(overrides)
 
 
-def _override(headers: HeaderList, overrides: tuple[tuple[bytes, bytes], ...]) -> HeaderList:
+def _override(
+    headers: tuple[tuple[bytes, bytes], ...], overrides: tuple[tuple[bytes, bytes], ...]
+) -> HeaderList:
     names = {name for name, _ in overrides}
     return [item for item in headers if item[0] not in names] + list(overrides)
 

@@ -105,8 +105,12 @@ def verify_query(request: SignedRequest, secret_of: SecretLookup, now_seconds: f
     return access_key
 
 
-def string_to_sign(request: SignedRequest, date: str) -> str:
-    """Return the text that is signed; `date` is Date, Expires or ""."""
+def string_to_sign(request: SignedRequest, date: str, *, bucket_end: str = "") -> str:
+    """Return the text that is signed; `date` is Date, Expires or "".
+
+    `bucket_end` is what a client signs after a bucket whose path it sends
+    without a slash.
+    """
     md5 = request.headers.text(b"content-md5") or ""
     content_type = request.headers.text(b"content-type") or ""
     amz_headers: dict[str, list[str]] = {}
@@ -114,14 +118,16 @@ def string_to_sign(request: SignedRequest, date: str) -> str:
         if name.startswith(b"x-amz-"):
             amz_headers.setdefault(decode_value(name), []).append(decode_value(value).strip())
     lines = "".join(f"{name}:{','.join(amz_headers[name])}\n" for name in sorted(amz_headers))
-    return f"{request.method}\n{md5}\n{content_type}\n{date}\n{lines}{_resource(request)}"
+    return f"{request.method}\n{md5}\n{content_type}\n{date}\n{lines}{_resource(request, bucket_end)}"
 
 
-def _resource(request: SignedRequest) -> str:
+def _resource(request: SignedRequest, bucket_end: str) -> str:
     """Return bucket, path as sent, and the parameters that are part of it."""
     target = request.target
     bucket = f"/{target.bucket}" if target.virtual_host else ""
     path = bucket + decode_value(request.raw_path)
+    if target.bucket is not None and target.key is None and not path.endswith("/"):
+        path += bucket_end
     signed = sorted((name, value) for name, value in target.query.items() if name in _SIGNED_PARAMETERS)
     parameters = "&".join(f"{name}={value}" if value else name for name, value in signed)
     return f"{path}?{parameters}" if parameters else path
@@ -131,6 +137,13 @@ def _verify(
     request: SignedRequest, date: str, access_key: str, signature: str, secret_of: SecretLookup
 ) -> None:
     secret = find_secret(access_key, secret_of)
+    # botocore sends /bucket and signs /bucket/, others sign what they send.
+    slashed = _sign(string_to_sign(request, date, bucket_end="/"), secret)
+    if hmac.compare_digest(signature.encode(), slashed.encode()):
+        return
     text = string_to_sign(request, date)
-    computed = base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha1")).decode("ascii")
-    check_signature(signature, computed, access_key, StringToSign=text)
+    check_signature(signature, _sign(text, secret), access_key, StringToSign=text)
+
+
+def _sign(text: str, secret: str) -> str:
+    return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha1")).decode("ascii")
