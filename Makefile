@@ -58,9 +58,10 @@ bench: ## measure, with the results as JSON in build/bench.json
 	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-only \
 	  --benchmark-columns=min,median,rounds --benchmark-json=build/bench.json -s
 
-bench-smoke: ## run each benchmark once, to see that it still works
+bench-smoke: ## run each benchmark briefly, to see that it still works
 	scripts/environment.sh test
-	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-disable
+	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-only \
+	  --benchmark-columns=min,rounds --benchmark-min-rounds=1 --benchmark-max-time=0.05 --benchmark-warmup=off
 
 wheels: ## build sdist, native wheel and pure wheel into dist/, and look inside
 	scripts/environment.sh test

@@ -20,9 +20,7 @@ def native_modules() -> list[Extension]:
         raise SystemExit(f"SIDEGATE_BUILD_NATIVE={mode!r}: use 'require' or 'off'")
     from Cython.Build import cythonize
 
-    extensions = [
-        Extension(name, [source], extra_compile_args=["-O3"]) for name, source in MODULES.items()
-    ]
+    extensions = [Extension(name, [source], extra_compile_args=["-O3"]) for name, source in MODULES.items()]
     return cythonize(extensions, build_dir="build/cython", language_level=3)
 
 

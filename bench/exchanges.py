@@ -22,7 +22,7 @@ POOLED_PUTS = 512
 
 _SIGNED = (
     b"Host: 127.0.0.1:80\r\n"
-    b"User-Agent: aws-cli/1.42.0 md/Botocore#1.40.0 ua/2.1 os/linux md/arch#x86_64 lang/python#3.11 cfg/retry#1\r\n"
+    b"User-Agent: aws-cli/1.42.0 md/Botocore#1.40.0 ua/2.1 os/linux md/arch#x86_64 lang/python#3.11\r\n"
     b"Accept-Encoding: identity\r\n"
     b"X-Amz-Date: 20260101T000000Z\r\n"
     b"X-Amz-Content-SHA256: UNSIGNED-PAYLOAD\r\n"
@@ -82,9 +82,7 @@ def gateway_job(
     )
 
 
-def bare_job(
-    workload: Workload, corpus: Corpus, address: tuple[str, int], count: int, *, poll: bool
-) -> Job:
+def bare_job(workload: Workload, corpus: Corpus, address: tuple[str, int], count: int, *, poll: bool) -> Job:
     """Return what asks the yardstick for the same."""
     return Job(
         address=address,
@@ -111,7 +109,8 @@ def readback(job: Job, outcome: Outcome, limit: int) -> list[Exchange]:
         last = job.exchanges[-limit:]
         written = [(e, sha256(e.request[-SMALL_BYTES:])) for e in last]
     return [
-        Exchange(_request("GET", e.request.split(b" ", 2)[1].decode()), digest=digest) for e, digest in written
+        Exchange(_request("GET", e.request.split(b" ", 2)[1].decode()), digest=digest)
+        for e, digest in written
     ]
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from sidegate.native import describe
+from timing import Timing
 
 RESULTS = Path(__file__).parent / "results"
 LATEST = RESULTS / "latest.json"
@@ -82,6 +84,13 @@ def of_rounds(name: str, unit: str, values: list[float], **more: Any) -> Figure:
     return figure
 
 
+def of_bytes(name: str, size_bytes: int, timing: Timing) -> Figure:
+    """Return the speed of a function over `size_bytes`, with its CPU time."""
+    figure = of_rounds(name, "GB/s", [size_bytes / seconds / 1e9 for seconds in timing.seconds])
+    figure.details["cpu_seconds_per_gb"] = median(timing.cpu_seconds) / size_bytes * 1e9
+    return figure
+
+
 def as_document(figures: list[Figure], cores: str) -> dict[str, Any]:
     """Return all of a run as it is kept: figures with what they depend on."""
     return {
@@ -90,7 +99,8 @@ def as_document(figures: list[Figure], cores: str) -> dict[str, Any]:
         "implementation": asdict(describe()),
         "commit": _commit(),
         "figures": [
-            asdict(figure) | {"verdict": figure.verdict or None, "goal": _goal_text(figure)} for figure in figures
+            asdict(figure) | {"verdict": figure.verdict or None, "goal": _goal_text(figure)}
+            for figure in figures
         ],
     }
 
@@ -101,12 +111,12 @@ def keep(document: dict[str, Any], path: Path = LATEST) -> None:
     path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def lines_of(figures: list[Figure]) -> list[str]:
-    """Return the report as a table."""
-    header = ("case", "sidegate", "", "bare", "ratio", "CPU us/req", "CPU-s/GB", "client", "goal", "")
-    rows = [header, *map(_row, figures)]
+def lines_of(figures: list[Figure], *, judged: bool = True) -> list[str]:
+    """Return the report as a table, with goals when the run was one that they are `judged` by."""
+    header = ("case", "sidegate", "", "bare", "ratio", "by CPU", "us/req", "CPU-s/GB", "client", "goal", "")
+    rows = [header, *(_row(figure, judged=judged) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    left = (0, 2, 8, 9)
+    left = (0, 2, 9, 10)
     return [
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)
@@ -116,21 +126,36 @@ def lines_of(figures: list[Figure]) -> list[str]:
     ]
 
 
-def _row(figure: Figure) -> tuple[str, ...]:
+def _row(figure: Figure, *, judged: bool) -> tuple[str, ...]:
     details = figure.details
-    busy = details.get("client_busy")
     return (
         figure.name,
         _number(figure.value),
         figure.unit,
         _number(figure.bare),
-        "" if figure.ratio is None else f"{figure.ratio:.1%}",
-        _number(details.get("server_cpu_us_per_request")),
-        _number(details.get("server_cpu_seconds_per_gb")),
-        "" if busy is None else f"{busy:.0%}/{details['bare_client_busy']:.0%}",
-        _goal_text(figure) or "",
-        figure.verdict,
+        _share(figure.ratio),
+        _share(details.get("cpu_ratio")),
+        _pair(details, "server_cpu_us_per_request", _number),
+        _pair(details, "server_cpu_seconds_per_gb", _number) or _number(details.get("cpu_seconds_per_gb")),
+        _pair(details, "client_busy", _whole_share),
+        (_goal_text(figure) or "") if judged else "",
+        figure.verdict if judged else "",
     )
+
+
+def _pair(details: dict[str, Any], name: str, render: Callable[[float | None], str]) -> str:
+    """Return a detail of ours and of the bare server, if there is one."""
+    if details.get(name) is None:
+        return ""
+    return f"{render(details[name])} / {render(details.get('bare_' + name))}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _whole_share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _goal_text(figure: Figure) -> str | None:

@@ -1,7 +1,8 @@
 """The server under measurement: a job's sidecar over one commit and one attempt.
 
 Run: python gateway_server.py STORE COMMIT CORE
-The first line on stdout is JSON with its port.  `out` may be read back, so that what was written can be verified.
+The first line on stdout is JSON with its port.  `out` may be read back, so that
+what was written can be verified.
 """
 
 from __future__ import annotations

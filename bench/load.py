@@ -62,8 +62,9 @@ class Exchange:
 class Job:
     """Exchanges to be made `count` times in all, over `connections` at once.
 
-    `shape` says what is large: "small" nothing, "download" the answers, "upload" the requests (then
-    `payload_seed` and `payload_bytes` make each body, and `unique` stamps it), "verify": one after another, in full.
+    `shape` says what is large: "small" nothing, "download" the answers, "upload"
+    the requests (`payload_seed` and `payload_bytes` make each body, `unique`
+    stamps it); "verify" makes them one after another and reads all.
     """
 
     address: tuple[str, int]
@@ -190,7 +191,11 @@ def _small(job: Job, sockets: list[socket.socket], outcome: Outcome) -> None:
             continue
         for fd, _ in ready:
             data = receive[fd](SMALL_READ_BYTES)
-            if len(data) != expected_bytes or not data.startswith(statuses[fd]) or not data.endswith(bodies[fd]):
+            if (
+                len(data) != expected_bytes
+                or not data.startswith(statuses[fd])
+                or not data.endswith(bodies[fd])
+            ):
                 expected_bytes = len(_finish_answer(receive[fd], data, awaited[fd]))
             unanswered -= 1
             if unsent:
@@ -295,7 +300,10 @@ def _begin_answer(connection: socket.socket, exchange: Exchange) -> int:
     if total is None:
         raise WrongAnswer(f"half a head: {data!r}")
     body_bytes = total - data.index(HEAD_END) - len(HEAD_END)
-    if not data.startswith(b"HTTP/1.1 %d " % exchange.status) or exchange.body_bytes not in (None, body_bytes):
+    if not data.startswith(b"HTTP/1.1 %d " % exchange.status) or exchange.body_bytes not in (
+        None,
+        body_bytes,
+    ):
         raise WrongAnswer(f"expected {exchange.status} with {exchange.body_bytes} bytes, got {data[:600]!r}")
     return total - len(data)
 

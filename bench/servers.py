@@ -90,9 +90,7 @@ class ServerProcess:
 
 def start_gateway(store: Path, commit: str, cores: Cores) -> ServerProcess:
     """Start a sidecar over a store."""
-    return ServerProcess(
-        "gateway", [str(HERE / "gateway_server.py"), str(store), commit, str(cores.server)]
-    )
+    return ServerProcess("gateway", [str(HERE / "gateway_server.py"), str(store), commit, str(cores.server)])
 
 
 def start_yardstick(file: Path, cores: Cores) -> ServerProcess:

@@ -15,9 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import exchanges
 import pytest
-from corpus import Corpus, Scale, make
+
+import exchanges
+from corpus import Corpus, Scale, make, warm_memory
 from exchanges import Workload
 from figures import GOALS, Figure, Goal, of_rounds
 from generator import Generator
@@ -104,6 +105,8 @@ class Side:
 
     def _measure(self) -> Sample:
         arena, workload = self._arena, self._workload
+        if workload.operation == "put" and not self._bare:
+            warm_memory(arena.corpus.store.parent, self.count * exchanges.moved_bytes(workload, arena.corpus))
         make_job = exchanges.bare_job if self._bare else exchanges.gateway_job
         job = make_job(workload, arena.corpus, self.server.address, self.count, poll=arena.cores.apart)
         cpu_before, waited_before = self.server.cpu_seconds(), self.server.waited_seconds()
@@ -191,8 +194,11 @@ def test_peak_memory(benchmark: Any, corpus: Corpus, scale: Scale, report: Calla
     def traffic() -> None:
         for workload in (writing, *reading):
             share = count if workload is writing else count // len(reading)
+            warm_memory(corpus.store.parent, scale.traffic_bytes if workload is writing else 0)
             gateway.forget_peak()
-            job = exchanges.gateway_job(workload, corpus, gateway.address, share, poll=cores.apart, connections=4)
+            job = exchanges.gateway_job(
+                workload, corpus, gateway.address, share, poll=cores.apart, connections=4
+            )
             outcome = generator.run(job)
             assert outcome.error is None, outcome.error
             parts[f"{workload.name} peak_mib"] = gateway.peak_bytes() / (1 << 20)

@@ -1,6 +1,6 @@
 """Speed of the native modules; `extra_info` has GB/s of the best round.
 
-Run: pytest bench/test_native.py --benchmark-only --benchmark-columns=min,median
+Only the compiled ones: the pure twins are two to three orders slower at cutting.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from corpus import Scale
+from figures import Figure, of_bytes
 from sidegate.native import AwsChunkedDecoder, GearScanner, describe
+from timing import timed
 
 KIB, MIB = 1 << 10, 1 << 20
 RULE = (256 * KIB, MIB, 4 * MIB)
@@ -19,17 +22,26 @@ RULE = (256 * KIB, MIB, 4 * MIB)
 pytestmark = pytest.mark.skipif(describe().implementation == "pure", reason=describe().reason)
 
 
+Measure = Callable[[str, Callable[[], Any], int], Any]
+
+
 @pytest.fixture(scope="module")
-def incompressible() -> bytes:
-    return blake3(b"sidegate bench input v1").digest(length=64 * MIB)
+def incompressible(scale: Scale) -> bytes:
+    return blake3(b"sidegate bench input v1").digest(length=scale.object_bytes)
 
 
-def measure(benchmark: Any, work: Callable[[], Any], size_bytes: int) -> Any:
-    answer = benchmark.pedantic(work, rounds=7, warmup_rounds=1)
-    benchmark.extra_info["implementation"] = describe().implementation
-    benchmark.extra_info["GB/s"] = round(size_bytes / benchmark.stats.stats.min / 1e9, 2)
-    print(f"\n{benchmark.name}: {benchmark.extra_info['GB/s']} GB/s")
-    return answer
+@pytest.fixture
+def measure(benchmark: Any, scale: Scale, report: Callable[[Figure], None]) -> Measure:
+    """Run `work` over and over, report its speed, return its answer."""
+
+    def run(name: str, work: Callable[[], Any], size_bytes: int) -> Any:
+        timing = timed(benchmark, work, scale.rounds + 2, warmup_rounds=1)
+        benchmark.extra_info["implementation"] = describe().implementation
+        benchmark.extra_info["GB/s"] = round(size_bytes / min(timing.seconds) / 1e9, 2)
+        report(of_bytes(name, size_bytes, timing))
+        return timing.answer
+
+    return run
 
 
 def chunks_of(data: bytes) -> list[memoryview]:
@@ -40,8 +52,8 @@ def chunks_of(data: bytes) -> list[memoryview]:
     return [*chunks, view]
 
 
-def test_gear(benchmark: Any, incompressible: bytes) -> None:
-    chunks = measure(benchmark, lambda: chunks_of(incompressible), len(incompressible))
+def test_gear(benchmark: Any, measure: Measure, incompressible: bytes) -> None:
+    chunks = measure("chunk", lambda: chunks_of(incompressible), len(incompressible))
     lengths = [len(chunk) for chunk in chunks]
     assert sum(lengths) == len(incompressible)
     assert RULE[0] <= min(lengths[:-1]) <= max(lengths) <= RULE[2]
@@ -49,26 +61,33 @@ def test_gear(benchmark: Any, incompressible: bytes) -> None:
     benchmark.extra_info["mean_bytes"] = sum(lengths) // len(lengths)
 
 
-def test_gear_and_blake3(benchmark: Any, incompressible: bytes) -> None:
+def test_gear_and_blake3(measure: Measure, incompressible: bytes) -> None:
     def cut_and_hash() -> list[bytes]:
         return [blake3(chunk).digest() for chunk in chunks_of(incompressible)]
 
-    digests = measure(benchmark, cut_and_hash, len(incompressible))
+    digests = measure("chunk + hash", cut_and_hash, len(incompressible))
     assert digests[0] == blake3(chunks_of(incompressible)[0]).digest()
 
 
 @pytest.mark.parametrize("block_bytes", [16 * KIB, 256 * KIB, MIB])
-def test_gear_in_blocks(benchmark: Any, incompressible: bytes, block_bytes: int) -> None:
+def test_gear_in_blocks(measure: Measure, incompressible: bytes, block_bytes: int) -> None:
     """No cut and no skip: every byte hashed, on both sides of the GIL threshold."""
     view = memoryview(incompressible)[: 16 * MIB]
     blocks = [view[start : start + block_bytes] for start in range(0, len(view), block_bytes)]
     scanner = GearScanner(1, 1 << 40, 1 << 40)
-    measure(benchmark, lambda: list(map(scanner.scan, blocks)), len(view))
-    assert scanner.chunk_bytes == 8 * len(view)
+    passes = iter(range(1, 1 << 30))
+
+    def scan() -> int:
+        assert set(map(scanner.scan, blocks)) == {-1}
+        return next(passes)
+
+    name = f"chunk, no cut, blocks of {block_bytes >> 10} KiB"
+    pass_count = measure(name, scan, len(view))
+    assert scanner.chunk_bytes == pass_count * len(view)
 
 
 @pytest.mark.parametrize("block_bytes", [256 * KIB, MIB])
-def test_aws_chunked(benchmark: Any, incompressible: bytes, block_bytes: int) -> None:
+def test_aws_chunked(measure: Measure, incompressible: bytes, block_bytes: int) -> None:
     view = memoryview(incompressible)
     header = b"10000;chunk-signature=" + b"0" * 64 + b"\r\n"
     parts = [header + view[start : start + 64 * KIB] + b"\r\n" for start in range(0, len(view), 64 * KIB)]
@@ -82,4 +101,5 @@ def test_aws_chunked(benchmark: Any, incompressible: bytes, block_bytes: int) ->
         assert decoder.finished
         return int(decoder.decoded_bytes)
 
-    assert measure(benchmark, decode, len(body)) == len(incompressible)
+    name = f"aws-chunked, blocks of {block_bytes >> 10} KiB"
+    assert measure(name, decode, len(body)) == len(incompressible)

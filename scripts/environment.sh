@@ -56,8 +56,13 @@ find_python() {
   fi
 }
 
+is_of_chosen_python() {
+  local version='import sys; print(sys.version)'
+  [[ -z ${PYTHON:-} || $("$PYTHON" -c "$version") == "$("$venv/bin/python" -c "$version")" ]]
+}
+
 make_venv() {
-  if [[ -x $venv/bin/python ]] && "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+  if "$venv/bin/python" -m pip --version > /dev/null 2>&1 && is_of_chosen_python; then
     return
   fi
   local python
@@ -83,16 +88,21 @@ install_groups() { # GROUP…
   done
 }
 
+is_built() {
+  local suffix='import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'
+  [[ $native == off || -f src/sidegate/native/_gear$("$venv/bin/python" -c "$suffix") ]]
+}
+
 install_package() {
-  local inputs=(pyproject.toml setup.py ext/*.p* src/sidegate/version.py) current
+  local inputs=(pyproject.toml setup.py ext/*.p* src/sidegate/version.py) current problems
   current=$(fingerprint "${inputs[@]}")
-  unchanged package "$current" && return
+  unchanged package "$current" && is_built && return
   require_compiler
   say "building the package (native extension: $native)"
   rm -f "$stamps/package"
   SIDEGATE_BUILD_NATIVE=$native "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --no-build-isolation --no-deps --editable .
-  "$venv/bin/python" -m pip check --disable-pip-version-check
+  problems=$("$venv/bin/python" -m pip check --disable-pip-version-check) || { say "$problems"; exit 1; }
   "$venv/bin/python" -c 'import sidegate.native as n; s = n.describe(); print(f"[environment] {s.implementation}: {s.reason}")'
   printf '%s\n' "$current" > "$stamps/package"
 }

@@ -2,7 +2,8 @@
 
 Reads CSVs from s3://labresults and writes Parquet to s3://out. There is no
 endpoint, region or key in here: the job's environment has them, and any client
-that reads the AWS_* variables finds the gateway.
+that reads the AWS_* variables finds the gateway.  pyarrow reads them when it is
+given a URI; its class S3FileSystem alone knows no AWS_ENDPOINT_URL (Arrow 26).
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow.fs import FileSelector, S3FileSystem
+from pyarrow.fs import FileSelector, FileSystem
 
 SOURCE = "labresults"
 TARGET = "out"
 
 
-def read_table(s3: S3FileSystem, path: str) -> pa.Table:
+def read_table(s3: FileSystem, path: str) -> pa.Table:
     """Read one CSV whole."""
     with s3.open_input_stream(path) as stream:
         return pa_csv.read_csv(stream)
@@ -35,7 +36,7 @@ def monthly_statistics(measurements: pa.Table, analytes: pa.Table) -> pa.Table:
     return grouped.sort_by([("analyte", "ascending"), ("month", "ascending")])
 
 
-def cohorts(s3: S3FileSystem) -> pa.Table:
+def cohorts(s3: FileSystem) -> pa.Table:
     """Return number of rows and the mean of each column, per file of patients."""
     rows = []
     for folder in ("breast-cancer", "diabetes"):
@@ -50,7 +51,7 @@ def cohorts(s3: S3FileSystem) -> pa.Table:
 
 def main() -> None:
     """Read, aggregate, write."""
-    s3 = S3FileSystem()
+    s3, _ = FileSystem.from_uri(f"s3://{SOURCE}")
     measurements = read_table(s3, f"{SOURCE}/measurements/2025.csv")
     print(f"read {len(measurements):,} measurements from s3://{SOURCE}")
     statistics = monthly_statistics(measurements, read_table(s3, f"{SOURCE}/reference/analytes.csv"))

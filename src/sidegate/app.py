@@ -1,7 +1,6 @@
 """From configuration to objects: the only place where all layers meet.
 
-Finds and opens stores, gives the job runner its gateways, and runs the open
-gateway.  The environment is read here and nowhere below.
+Gives the job runner its gateways and runs the open gateway.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 
-from sidegate.errors import Denied, Invalid, NotFound
+from sidegate.errors import Denied, Invalid
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.publication import judge_output
@@ -25,10 +23,8 @@ from sidegate.gateway.session import JobSession
 from sidegate.http import loops
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
-from sidegate.pfs.store import DIRECTORY_NAME, Durability, Store
+from sidegate.pfs.store import Store
 from sidegate.pps.sessions import OpenSession, Session, Verdict
-
-STORE_VARIABLE = "SIDEGATE_STORE"
 
 SIDECAR_GRACE_SECONDS = 2.0
 """The job's process is gone when its sidecar drains; only strays are cut off."""
@@ -36,31 +32,6 @@ SIDECAR_GRACE_SECONDS = 2.0
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a thread that hashes may keep the loop waiting for the GIL; Python's
 default of 5 ms is a hundred requests."""
-
-
-def find_store(explicit: str | None, environment: Mapping[str, str], start: Path) -> Path:
-    """Return the store's directory: given, from $SIDEGATE_STORE, or the nearest upward.
-
-    Raises NotFound when there is none.
-    """
-    named = explicit or environment.get(STORE_VARIABLE)
-    if named:
-        return _store_in(Path(named))
-    for directory in (start, *start.parents):
-        if (directory / DIRECTORY_NAME / "store.json").is_file():
-            return directory / DIRECTORY_NAME
-    raise NotFound(
-        f"there is no {DIRECTORY_NAME} in {start} or above it",
-        remedy=f"run `sidegate init`, or name a store with --store or ${STORE_VARIABLE}",
-    )
-
-
-def _store_in(path: Path) -> Path:
-    """Return the store at `path`, which may also be the folder that holds it."""
-    for directory in (path, path / DIRECTORY_NAME):
-        if (directory / "store.json").is_file():
-            return directory
-    raise NotFound(f"there is no store in {path}", remedy=f"run `sidegate init {path}`", path=str(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +176,3 @@ def _start_finisher(store: Store, quiet_seconds: float | None) -> asyncio.Task[N
 def tune_threads() -> None:
     """Keep the event loop responsive beside threads that hash."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-
-
-def open_store(directory: Path, durability: Durability = "process") -> Store:
-    """Open a store; see `Store.open`."""
-    return Store.open(directory, durability=durability)

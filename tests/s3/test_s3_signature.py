@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from calendar import timegm
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -154,6 +156,18 @@ def test_trap_40_a_version_2_presigned_url() -> None:
     assert verify("GET", PRESIGNED_V2, host, 1175139620) == KEY
     late = refusal("GET", PRESIGNED_V2, host, 1175139621)
     assert (late.code, late.message) == ("AccessDenied", "Request has expired")
+
+
+@pytest.mark.parametrize("signed", ["/labs", "/labs/"])
+def test_a_bucket_path_may_be_signed_with_a_slash_that_is_not_sent(signed: str) -> None:
+    """boto3 with SigV2 sends `GET /labs` and signs `/labs/`."""
+    date = "Tue, 27 Mar 2007 19:44:46 +0000"
+    text = f"GET\n\n\n{date}\n{signed}"
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), text.encode(), "sha1")).decode()
+    items = v2(signature, date) | {b"host": b"127.0.0.1"}
+    assert verify("GET", b"/labs?list-type=2", items, MARCH_2007) == KEY
+    assert refusal("GET", b"/labs/key", items, MARCH_2007).code == "SignatureDoesNotMatch"
+    assert refusal("GET", b"/other", items, MARCH_2007).code == "SignatureDoesNotMatch"
 
 
 @pytest.mark.parametrize(("now", "code"), [(900, None), (-900, None), (901, "S"), (-901, "S")])

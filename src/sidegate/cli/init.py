@@ -29,7 +29,8 @@ def command(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
 
     Commands that run in DIR or below then find it by themselves.
     """
-    from sidegate.pfs.store import DIRECTORY_NAME, Store
+    from sidegate.pfs.finding import DIRECTORY_NAME
+    from sidegate.pfs.store import Store
 
     explicit = explicit_store(ctx)
     if directory is None and explicit is not None:

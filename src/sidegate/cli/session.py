@@ -30,7 +30,7 @@ def explicit_store(ctx: click.Context) -> str | None:
 
 def store_path(ctx: click.Context) -> Path:
     """Return the store's folder; raises NotFound."""
-    from sidegate.app import find_store
+    from sidegate.pfs.finding import find_store
 
     return find_store(explicit_store(ctx), os.environ, Path.cwd())
 
@@ -38,9 +38,10 @@ def store_path(ctx: click.Context) -> Path:
 @contextmanager
 def open_store(ctx: click.Context, durability: Durability = "process") -> Iterator[Store]:
     """Open the store for one command; raises NotFound."""
-    from sidegate.app import open_store as open_found_store
+    path = store_path(ctx)
+    from sidegate.pfs.store import Store
 
-    with open_found_store(store_path(ctx), durability) as store:
+    with Store.open(path, durability=durability) as store:
         yield store
 
 

@@ -137,7 +137,7 @@ class Gateway:
         return Response(error.status, headers, body)
 
     def _finished(self, response: Response) -> Response:
-        response.headers.append((b"x-amz-request-id", self._next_request_id().encode()))
+        response.raw_headers += b"x-amz-request-id: %b\r\n" % self._next_request_id().encode()
         return response
 
     def _next_request_id(self) -> str:

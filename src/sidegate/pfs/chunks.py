@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,6 +140,8 @@ class ChunkStore:
         if writer is not None:
             writer.seal()
             self._sealed.append(writer)
+            # Nobody waits for it but whoever makes a commit durable.
+            threading.Thread(target=_sync_ahead, args=(writer,), name="pack-sync", daemon=True).start()
         self._writer = fresh
         return fresh
 
@@ -165,7 +168,7 @@ class ChunkStore:
         """Write the index rows of all that was put; runs inside each transaction."""
         with self._lock:
             self._flushing = dict(self._unindexed)
-            self._flushing_sealed = list(self._sealed)
+            self._flushing_sealed = [writer for writer in self._sealed if writer.synced]
         sealed = {writer.name for writer in self._flushing_sealed}
         names = {name for name, _ in self._flushing.values()} | sealed
         if not names:
@@ -182,8 +185,8 @@ class ChunkStore:
         with self._lock:
             for chunk in self._flushing:
                 self._unindexed.pop(chunk, None)
-            del self._sealed[: len(self._flushing_sealed)]
             for writer in self._flushing_sealed:
+                self._sealed.remove(writer)
                 writer.close()
             self._pack_ids.update(self._flushing_packs)
             self._flushing, self._flushing_sealed, self._flushing_packs = {}, [], {}
@@ -203,8 +206,8 @@ class ChunkStore:
     def sync(self) -> None:
         """Return once every chunk that this process put so far is on disk."""
         with self._lock:
-            writer = self._writer
-        if writer is not None:
+            writers = [*self._sealed, *([self._writer] if self._writer is not None else [])]
+        for writer in writers:
             writer.sync()
 
     def sync_all(self) -> None:
@@ -222,6 +225,7 @@ class ChunkStore:
             writer.seal()
             with self._lock:
                 self._sealed.append(writer)
+            self.sync()
             self.database.write(lambda connection: None)
         self._open_packs.clear()
 
@@ -354,6 +358,12 @@ class ChunkStore:
             connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
 
         return adopt
+
+
+def _sync_ahead(writer: PackWriter) -> None:
+    """Start what a commit will wait for; an error is raised again there."""
+    with suppress(OSError):
+        writer.sync()
 
 
 def _damaged(chunk: ChunkId, pack: str) -> Corrupt:

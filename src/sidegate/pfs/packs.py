@@ -94,10 +94,11 @@ class PackWriter:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._records: list[PackRecord] = []
         self._lock = threading.Lock()
-        self._synced_position = 0
+        self._synced_end = 0
+        self._failure: OSError | None = None
         header = _sealed_by_crc(_HEADER, _PACK_MAGIC, pack_id, created_us)
         os.pwrite(self._fd, header, 0)
-        self.position = len(header)
+        self.position = self._end = len(header)
 
     def append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> PackRecord:
         """Write one chunk; return its record.  In the page cache on return."""
@@ -111,31 +112,45 @@ class PackWriter:
                 # A torn record in front of a later one would hide it from recovery.
                 os.ftruncate(self._fd, self.position)
                 raise
-            self.position = start + RECORD_BYTES + stored_bytes
+            self.position = self._end = start + RECORD_BYTES + stored_bytes
             record = PackRecord(chunk, start + RECORD_BYTES, stored_bytes, plain_bytes, encoding)
             self._records.append(record)
         return record
 
     def sync(self) -> None:
-        """Return once all that was appended before the call is on disk."""
+        """Return once all that was written before the call is on disk.
+
+        An error is raised again by every later call: the kernel tells it once.
+        """
         with self._lock:
-            position = self.position
-            if position == self._synced_position:
+            if self._failure is not None:
+                raise self._failure
+            end = self._end
+            if end == self._synced_end:
                 return
-            # Sealing may close the descriptor meanwhile.
+            # Closing may close the descriptor meanwhile.
             fd = os.dup(self._fd)
-            first = self._synced_position == 0
+            first = self._synced_end == 0
         try:
             os.fdatasync(fd)
+            if first:
+                _sync_entry(self.path)
+        except OSError as error:
+            self._failure = error
+            raise
         finally:
             os.close(fd)
-        if first:
-            _sync_entry(self.path)
         with self._lock:
-            self._synced_position = max(self._synced_position, position)
+            self._synced_end = max(self._synced_end, end)
+
+    @property
+    def synced(self) -> bool:
+        """Whether all that was written is on disk."""
+        with self._lock:
+            return self._synced_end == self._end
 
     def seal(self) -> None:
-        """Write the footer index and sync; the pack is immutable then.
+        """Write the footer index: the pack is immutable then, and durable after `sync`.
 
         The lock on it stays until `close`: the catalog may not know it yet.
         """
@@ -143,10 +158,7 @@ class PackWriter:
             os.ftruncate(self._fd, self.position)
             footer = _footer(self._records, self.position)
             _write_all(self._fd, footer, b"", self.position)
-            os.fdatasync(self._fd)
-            if self._synced_position == 0:
-                _sync_entry(self.path)
-            self._synced_position = self.position
+            self._end = self.position + len(footer)
 
     def close(self) -> None:
         """Give up the lock; whether sealed or not, the writer is done."""

@@ -30,6 +30,7 @@ from sidegate.pfs.diff import Difference, differences
 from sidegate.pfs.extent_lists import store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import Attributes, FileRecord
+from sidegate.pfs.finding import MARKER_NAME
 from sidegate.pfs.jobs import JobRecords
 from sidegate.pfs.layout import Layout, Slice, file_layout
 from sidegate.pfs.locks import LockDirectory
@@ -43,7 +44,6 @@ from sidegate.pfs.uploads import Uploads
 from sidegate.pfs.views import BranchView
 
 FORMAT_VERSION = 1
-DIRECTORY_NAME = ".sidegate"
 
 Durability = Literal["process", "disk"]
 """What an acknowledged write survives: the process being killed, or the machine."""
@@ -79,7 +79,7 @@ class Store:
     @classmethod
     def create(cls, directory: Path) -> None:
         """Make a new store in `directory`; raises AlreadyExists if there is one."""
-        marker = directory / "store.json"
+        marker = directory / MARKER_NAME
         if marker.exists():
             raise AlreadyExists(f"there is a store in {directory} already", directory=str(directory))
         (directory / "packs").mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Store:
 
         Raises NotFound, Unsupported for another format, Corrupt.
         """
-        marker = directory / "store.json"
+        marker = directory / MARKER_NAME
         if not marker.exists():
             raise NotFound(
                 f"there is no store in {directory}", remedy="run `sidegate init`", directory=str(directory)

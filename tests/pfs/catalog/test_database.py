@@ -90,3 +90,39 @@ def test_a_durable_write_is_full_sync(store: Store) -> None:
     assert store.database.write(level) == 1
     assert store.database.write(level, durable=True) == 2
     assert store.database.write(level) == 1
+
+
+def test_lookups_of_many_threads_and_of_many_ended_ones(store: Store) -> None:
+    statement = text("SELECT name FROM repos WHERE name = :name")
+    found: list[str] = []
+
+    def work() -> None:
+        found.extend(row.name for row in store.database.lookup(statement, {"name": "labs"}))
+
+    for _ in range(60):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert store.database.engine.pool.checkedout() <= 4, "a thread's connection ends with it"
+
+    barrier = threading.Barrier(60)
+
+    def work_together() -> None:
+        work()
+        barrier.wait(30)
+        with store.database.read() as connection:
+            connection.execute(text("SELECT 1")).all()
+
+    threads = [threading.Thread(target=work_together) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["labs"] * 120
+
+
+def test_a_lookup_sees_what_is_committed_and_keeps_no_snapshot(store: Store) -> None:
+    statement = text("SELECT count(*) FROM repos WHERE name != :name")
+    for number in range(3):
+        assert store.database.lookup(statement, {"name": "labs"})[0][0] == number
+        store.repos.create(f"r{number}")

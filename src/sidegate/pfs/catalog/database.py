@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import OperationalError
@@ -40,6 +41,18 @@ class _Ticket(Generic[T]):
         return self.value  # type: ignore[return-value]  # T may itself be None
 
 
+class _Lease:
+    """A thread's connection for lookups; given back when the thread ends."""
+
+    __slots__ = ("__weakref__", "connection")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Contents(Protocol):
     """What must be stored before the rows that refer to it."""
 
@@ -67,19 +80,19 @@ class Database:
         self._writer: Connection | None = None
         self._writer_is_durable: bool | None = None
         self._local = threading.local()
-        self._lookups: list[Connection] = []
+        self._lookups: WeakSet[_Lease] = WeakSet()
 
     def lookup(self, statement: Executable, parameters: dict[str, object]) -> Sequence[Any]:
         """Return the rows of one small read, each its own snapshot.
 
-        A tenth of the cost of `read`: the connection stays with the thread.
+        A tenth of the cost of `read`: the connection stays with the thread, and
+        goes back to the pool when the thread ends.
         """
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._local.connection = connection
-            self._lookups.append(connection)
-        return connection.execute(statement, parameters).all()
+        lease: _Lease | None = getattr(self._local, "lease", None)
+        if lease is None:
+            lease = self._local.lease = _Lease(self.engine.connect())
+            self._lookups.add(lease)
+        return lease.connection.execute(statement, parameters).all()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -156,10 +169,13 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; no call may be under way."""
-        for connection in (*self._lookups, *([self._writer] if self._writer is not None else [])):
-            connection.close()
-        self._lookups.clear()
+        for lease in list(self._lookups):
+            lease.connection.close()
+        self._local = threading.local()
+        if self._writer is not None:
+            self._writer.close()
         self._writer = None
+        self._writer_is_durable = None
         self.engine.dispose()
 
 
@@ -179,7 +195,12 @@ def open_engine(path: Path) -> Engine:
     machine, NORMAL the process (after a power cut the catalog is consistent but
     may lack the last transactions).  https://www.sqlite.org/pragma.html
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, pool_size=32)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_SECONDS},
+        pool_size=32,
+        max_overflow=-1,  # the threads are the limit: each has one connection, and one for lookups
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
