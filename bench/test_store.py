@@ -16,14 +16,13 @@ import pytest
 
 from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements, warm_memory
 from figures import Figure, of_bytes, of_rounds
-from sidegate.gateway.objects import list_entry
+from sidegate.gateway.listings import entries_of
 from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import encode_record
 from sidegate.pfs.nodes import Entry
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import Tree
 from sidegate.pfs.tree_edit import Change, apply, build
-from sidegate.s3.listing import Entry as Listed
 from sidegate.s3.listing import ListQuery, collect_page
 from sidegate.s3.listing_pages import render_objects
 from timing import timed
@@ -142,15 +141,10 @@ def test_list_page(benchmark: Any, tree: Tree, entries: list[Entry], scale: Scal
     """A page of ListObjectsV2 from somewhere in the tree, down to the XML."""
     starts = iter(range(1 << 30))
 
-    def entries_after(after: str, *, inclusive: bool) -> Iterator[Listed]:
-        for path, record in tree.files(after):
-            if inclusive or path != after:
-                yield list_entry(path, record)
-
     def page() -> tuple[int, bytes]:
         first = next(starts) * 12_345 % (len(entries) - PAGE_KEYS - 1)
         query = ListQuery(2, prefix="keys/", max_keys=PAGE_KEYS, after=listed_key(first))
-        return first, render_objects(INPUT, query, collect_page(query, entries_after))
+        return first, render_objects(INPUT, query, collect_page(query, entries_of(tree)))
 
     timing = timed(benchmark, page, 4 * scale.rounds)
     first, body = timing.answer

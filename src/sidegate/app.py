@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from sidegate.errors import Denied, Invalid
+from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.publication import judge_output
@@ -157,20 +158,23 @@ async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str]
         parser=settings.parser,
         md5_tags=settings.md5_tags,
     )
-    async with running_gateway(store, GeneralNamespace(store), options) as server:
+    activity = Activity()
+    async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
         host, port = server.address
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        finisher = _start_finisher(store, settings.finish_after_seconds)
+        finisher = _start_finisher(store, settings.finish_after_seconds, activity)
         await stop.wait()
         if finisher is not None:
             finisher.cancel()
 
 
-def _start_finisher(store: Store, quiet_seconds: float | None) -> asyncio.Task[None] | None:
+def _start_finisher(
+    store: Store, quiet_seconds: float | None, activity: Activity
+) -> asyncio.Task[None] | None:
     if quiet_seconds is None:
         return None
     every = min(max(quiet_seconds / 5, 0.05), 1.0)
-    return asyncio.create_task(repeat(lambda: finish_quiet(store, quiet_seconds), every))
+    return asyncio.create_task(repeat(lambda: finish_quiet(store, quiet_seconds, activity), every))
 
 
 def tune_threads() -> None:

@@ -22,7 +22,8 @@ from sidegate.pfs.store import Store
 SERVER = """
 import pathlib, sys
 from sidegate import app
-store = app.open_store(pathlib.Path(sys.argv[1]), sys.argv[2])
+from sidegate.pfs.store import Store
+store = Store.open(pathlib.Path(sys.argv[1]), durability=sys.argv[2])
 app.serve(store, app.ServeSettings(finish_after_seconds=None), lambda url: print(url, flush=True))
 """
 PATIENCE_SECONDS = 60.0

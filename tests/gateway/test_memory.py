@@ -19,7 +19,8 @@ from sidegate.pfs.store import Store
 SERVER = """
 import pathlib, sys
 from sidegate import app
-store = app.open_store(pathlib.Path(sys.argv[1]))
+from sidegate.pfs.store import Store
+store = Store.open(pathlib.Path(sys.argv[1]))
 app.serve(store, app.ServeSettings(finish_after_seconds=None), lambda url: print(url, flush=True))
 """
 LIMIT_BYTES = 200 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -81,6 +82,9 @@ def commit_files(store: Store, repo: str, files: dict[str, bytes | None], branch
 
 def crash(store: Store) -> None:
     """End a store as kill -9 would: nothing sealed, nothing flushed, no lock kept."""
+    for thread in threading.enumerate():
+        if thread.name == "pack-sync":  # it would hold the lock a little longer than a dead process
+            thread.join()
     for writer in [store.chunks._writer, *store.chunks._sealed]:
         if writer is not None:
             writer.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -141,6 +142,7 @@ def test_packs_roll_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [store.chunks.put(noise(20_000, n)) for n in range(10)]
     assert len(pack_files(store)) == 4
     assert [store.chunks.get(chunk) for chunk in ids] == [noise(20_000, n) for n in range(10)]
+    store.chunks.sync()
     flush(store)
     with store.database.read() as connection:
         assert connection.execute(select(PACKS.c.sealed)).scalars().all().count(True) == 3
@@ -293,3 +295,48 @@ def test_a_publication_syncs_what_other_processes_wrote(
         flush(first)
         second.chunks.sync_all()
         assert synced == [pack_name(first, chunk)]
+
+
+def test_a_pack_that_is_not_on_disk_is_not_called_sealed(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed machine may have torn it: opening the store must look into it."""
+    gate = threading.Event()
+    real = os.fdatasync
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    store = Store.open(directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", lambda fd: (gate.wait(10), real(fd)))
+        ids = [store.chunks.put(noise(40_000, n)) for n in range(3)]
+        flush(store)
+        with store.database.read() as connection:
+            assert connection.execute(select(PACKS.c.sealed)).scalars().all() == [False, False]
+        gate.set()
+        store.chunks.sync()
+    flush(store)
+    with store.database.read() as connection:
+        assert sorted(connection.execute(select(PACKS.c.sealed)).scalars()) == [False, True]
+    assert [store.chunks.get(chunk) for chunk in ids] == [noise(40_000, n) for n in range(3)]
+    store.close()
+
+
+def test_a_durable_write_fails_when_a_sealed_pack_cannot_reach_the_disk(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    store = Store.open(directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        for n in range(3):
+            store.chunks.put(noise(40_000, n))
+        with pytest.raises(OSError, match="Input/output"):
+            store.database.write(lambda connection: None, durable=True)
+    with pytest.raises(OSError, match="Input/output"):
+        store.database.write(lambda connection: None, durable=True)
+    assert row_count(store) == 0
+    flush(store)
+    assert row_count(store) == 3
+    crash(store)

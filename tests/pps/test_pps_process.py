@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -149,11 +150,14 @@ def test_working_directory_and_relative_program(tmp_path: Path) -> None:
 
 def test_signals_are_as_a_program_expects_them() -> None:
     _, lines = python(
-        "import re; print(re.findall('Sig(?:Ign|Blk):.*', open('/proc/self/status').read()))",
+        "import re; print(re.findall('Sig(?:Ign|Blk):.([0-9a-f]+)', open('/proc/self/status').read()))",
         env=ENV,
     )
+    blocked, ignored = (int(mask, 16) for mask in ast.literal_eval(lines[0][1]))
+    # 32 and 33 are glibc's own: what make starts has them ignored, and no program can change that.
+    of_glibc = 1 << 31 | 1 << 32
     # Python itself ignores SIGPIPE (13) and SIGXFSZ (25) once it runs; nothing else may be ignored.
-    assert lines == [(STDOUT, "['SigBlk:\\t0000000000000000', 'SigIgn:\\t0000000001001000']")]
+    assert (blocked, ignored & ~of_glibc) == (0, 1 << 12 | 1 << 24)
     result, _ = shell("yes | head -1; exit 0")
     assert result.exit_code == 0
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from sidegate.gateway.activity import Activity
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
 from sidegate.http.message import Body, Response
@@ -31,6 +32,7 @@ class Context:
     namespace: Namespace
     threads: ThreadPoolExecutor
     resolved: ResolvedCache = field(default_factory=ResolvedCache)
+    activity: Activity = field(default_factory=Activity)
     md5_tags: bool = False
     """Compute MD5 for every object and use it as its tag (`etag=md5`)."""
 

@@ -15,7 +15,6 @@ from sidegate.gateway.namespace import no_such_bucket
 from sidegate.pfs.branches import DEFAULT_BRANCH, Branch
 from sidegate.pfs.ids import COMMIT_ID, CommitId, check_name
 from sidegate.pfs.repos import Repo
-from sidegate.pfs.staging import open_key
 from sidegate.pfs.store import Store
 from sidegate.s3.errors import S3Error
 
@@ -79,41 +78,18 @@ class GeneralNamespace:
         self.get(name).writable()
         *qualifiers, repo_name = name.split(".")
         repo = self._find_repo(name, repo_name)
-        branches: Sequence[Branch] = self._store.branches.list(repo.name)
-        if qualifiers:
-            branch = self._branch_named(repo, qualifiers[-1])
-            branches = [branch] if branch is not None else []
-        if self._holds_files(repo, branches, whole=not qualifiers):
+        branch = self._branch_named(repo, qualifiers[-1]) if qualifiers else None
+        try:
+            if branch is not None:
+                self._store.branches.delete_empty(repo.name, branch.name)
+            else:
+                self._store.repos.delete_empty(repo.name)
+        except Conflict:
             raise S3Error(
                 "BucketNotEmpty",
                 f"The bucket {name!r} holds files or history, and history is never deleted through S3.",
                 remedy=f"use `sidegate repo delete {repo.name}`",
-            )
-        try:
-            self._remove(repo, branches, whole=not qualifiers)
-        except Conflict as error:
-            raise S3Error("BucketNotEmpty", str(error)) from error
-
-    def _holds_files(self, repo: Repo, branches: Sequence[Branch], *, whole: bool) -> bool:
-        names = {branch.name for branch in branches}
-        if any(c.file_count for c in self._store.commits.all(repo.name) if whole or c.branch in names):
-            return True
-        for name in names:
-            if any(info.held for info in self._store.stagings.pending(repo.name, name)):
-                return True  # someone started this commit by hand
-            if next(self._store.branch_view(repo.name, name).files(), None) is not None:
-                return True
-        return False
-
-    def _remove(self, repo: Repo, branches: Sequence[Branch], *, whole: bool) -> None:
-        if whole:
-            self._store.repos.delete(repo.name)
-            return
-        for branch in branches:
-            for info in self._store.stagings.pending(repo.name, branch.name):
-                self._store.stagings.drop(info.id)
-            self._store.branches.delete(repo.name, branch.name)
-            self._store.uploads.drop_scope(open_key(repo.name, branch.name))
+            ) from None
 
     def _find_repo(self, bucket: str, name: str) -> Repo:
         repo = self._repo_named(name)

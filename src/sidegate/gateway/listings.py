@@ -23,12 +23,12 @@ async def list_objects(context: Context, request: S3Request) -> Response:
 
     def work() -> bytes:
         files = context.namespace.get(request.bucket).files
-        return render_objects(request.bucket, query, collect_page(query, _source(files)))
+        return render_objects(request.bucket, query, collect_page(query, entries_of(files)))
 
     return xml_response(await context.run(work))
 
 
-def _source(files: FileView) -> Source[Entry]:
+def entries_of(files: FileView) -> Source[Entry]:
     """Return a bucket's files as a seekable source of entries."""
 
     def entries_after(after: str, *, inclusive: bool) -> Iterator[Entry]:

@@ -1,7 +1,8 @@
 """Finishing open commits after a quiet time.
 
-So that a sync of 10 000 files is one version.  An unfinished upload holds the
-timer, and a commit that was started by hand is left alone.
+So that a sync of 10 000 files is one version.  An upload that is not finished
+holds the timer, whether it comes in parts or in one piece, and a commit that was
+started by hand is left alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 
 from sidegate.errors import Conflict, NotFound
+from sidegate.gateway.activity import Activity
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import StagingInfo, open_key
 from sidegate.pfs.store import Store
@@ -16,8 +18,11 @@ from sidegate.pfs.store import Store
 _log = logging.getLogger(__name__)
 
 
-def finish_quiet(store: Store, quiet_seconds: float) -> list[Commit]:
-    """Publish every open commit that nothing was written to for `quiet_seconds`."""
+def finish_quiet(store: Store, quiet_seconds: float, activity: Activity) -> list[Commit]:
+    """Publish every open commit that nothing was written to for `quiet_seconds`.
+
+    `activity` knows what this process is receiving.
+    """
     published: list[Commit] = []
     latest_us = store.clock() - int(quiet_seconds * 1_000_000)
     for info in store.stagings.all():
@@ -25,14 +30,15 @@ def finish_quiet(store: Store, quiet_seconds: float) -> list[Commit]:
             info.purpose == "open"
             and not info.held
             and info.touched_us <= latest_us
-            and not _is_busy(store, info)
+            and not _is_busy(store, info, activity)
         ):
             published += _finish(store, info)
     return published
 
 
-def _is_busy(store: Store, info: StagingInfo) -> bool:
-    return next(store.uploads.unfinished(open_key(info.repo, info.branch)), None) is not None
+def _is_busy(store: Store, info: StagingInfo, activity: Activity) -> bool:
+    scope = open_key(info.repo, info.branch)
+    return activity.is_busy(scope) or next(store.uploads.unfinished(scope), None) is not None
 
 
 def _finish(store: Store, info: StagingInfo) -> list[Commit]:

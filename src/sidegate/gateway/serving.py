@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context
 from sidegate.gateway.gateway import Gateway
@@ -46,10 +47,14 @@ class Options:
 
 
 @asynccontextmanager
-async def running_gateway(store: Store, namespace: Namespace, options: Options) -> AsyncIterator[Server]:
+async def running_gateway(
+    store: Store, namespace: Namespace, options: Options, activity: Activity | None = None
+) -> AsyncIterator[Server]:
     """Serve until the block ends, then drain; raises Unavailable when the address is taken."""
     with ThreadPoolExecutor(WORK_THREADS, thread_name_prefix="gateway") as threads:
-        context = Context(store, namespace, threads, md5_tags=options.md5_tags)
+        context = Context(
+            store, namespace, threads, activity=activity or Activity(), md5_tags=options.md5_tags
+        )
         gateway = Gateway(context, base_domains=options.base_domains, authorize=options.authorize)
         server = await _listen(gateway, options)
         try:

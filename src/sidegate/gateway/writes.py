@@ -45,7 +45,8 @@ async def put_object(context: Context, request: S3Request) -> Response:
         digests.append(received)
         return store(received)
 
-    record = await receive(context, request, remember)
+    with context.activity.writing(view.scope):
+        record = await receive(context, request, remember)
     headers = [(b"etag", format_etag(record.tag)), *digests[0].digests.echo_headers()]
     return Response(200, headers)
 

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from sidegate.errors import AlreadyExists, Conflict, NotFound
 from sidegate.pfs.catalog.database import Database
-from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, REPOS, STAGINGS
+from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, REPOS, STAGED, STAGINGS, UPLOADS
+from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import CommitId, check_name
+from sidegate.pfs.uploads import delete_uploads
 
 DEFAULT_BRANCH = "master"
 
@@ -75,6 +77,22 @@ class Branches:
                     f"branch {repo}@{name} has an open commit",
                     remedy=f"run `sidegate commit finish {repo}@{name}` first",
                 )
+            connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
+
+        self._database.write(operation)
+
+    def delete_empty(self, repo: str, name: str) -> None:
+        """Remove a branch that holds no file, with its open writes; raises Conflict."""
+
+        def operation(connection: Connection) -> None:
+            require_empty(connection, repo, name)
+            pending = select(STAGINGS.c.id).where(
+                STAGINGS.c.repo == repo, STAGINGS.c.branch == name, STAGINGS.c.purpose != "attempt"
+            )
+            uploads = select(UPLOADS.c.id).where(UPLOADS.c.scope == f"{repo}@{name}")
+            delete_uploads(connection, list(connection.execute(uploads).scalars()))
+            connection.execute(delete(STAGED).where(STAGED.c.staging.in_(pending)))
+            connection.execute(delete(STAGINGS).where(STAGINGS.c.id.in_(pending)))
             connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
 
         self._database.write(operation)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sidegate.errors import AlreadyExists, Conflict, Denied, NotFound
 from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, REPOS, STAGED, STAGINGS, UPLOADS
+from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import check_name
 from sidegate.pfs.uploads import delete_uploads
 
@@ -86,6 +87,15 @@ class Repos:
         commits: that would tear a hole into provenance.
         """
         self._database.write(lambda connection: _delete(connection, name))
+
+    def delete_empty(self, name: str) -> None:
+        """Remove a repo that never held a file; raises Conflict, NotFound."""
+
+        def operation(connection: Connection) -> None:
+            require_empty(connection, name)
+            _delete(connection, name)
+
+        self._database.write(operation)
 
 
 def _select(connection: Connection, name: str) -> Repo | None:

@@ -82,7 +82,10 @@ class BranchView:
 
     def lookup(self, connection: Connection, path: bytes) -> FileRecord | None:
         """Return the newest record of `path` as this transaction sees it."""
-        layers, tree = self._layers(connection)
+        return self._find(connection, path, *self._layers(connection))
+
+    @staticmethod
+    def _find(connection: Connection, path: bytes, layers: list[str], tree: Tree | None) -> FileRecord | None:
         if layers:
             query = select(STAGED.c.staging, STAGED.c.record).where(
                 STAGED.c.staging.in_(layers), STAGED.c.path == path
@@ -143,7 +146,9 @@ class BranchView:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove paths; those that are not there open no commit."""
-        present = [path for path in paths if self.get(path) is not None]
+        with self._database.read() as connection:
+            layers, tree = self._layers(connection)
+            present = [p for p in paths if self._find(connection, p.encode(), layers, tree) is not None]
         if present:
             self._stagings.write_open(self._repo, self._branch, [(path, None) for path in present])
 
