@@ -7,7 +7,7 @@ the staging: a reader sees the old version or the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
@@ -102,8 +102,7 @@ class Publisher:
             entries = (Entry(change.key, change.value) for change in changes if change.value is not None)
             root = build(self._cache, entries)
         else:
-            effective = _without_repeats(Tree(self._cache, head.root), changes)
-            root = apply(self._cache, head.root, effective)
+            root = apply(self._cache, head.root, _effective(Tree(self._cache, head.root), changes))
         file_count, size_bytes = Tree(self._cache, root).totals()
         commit_id = publication.commit_id or new_commit_id()
         return Commit(
@@ -158,11 +157,20 @@ def canonical_record(chunks: ChunkStore, record: FileRecord) -> FileRecord:
     return record.with_extents(store_extents(chunks, extents), content_hash(extents))
 
 
-def _without_repeats(tree: Tree, changes: Iterator[Change]) -> Iterator[Change]:
-    """Leave out writes of the same content, so that they keep the older record."""
-    for change in changes:
-        if change.value is not None:
-            current = tree.get(change.key.decode())
-            if current is not None and current.same_content(decode_record(change.value)):
-                continue
-        yield change
+def _effective(tree: Tree, changes: Iterable[Change]) -> list[Change]:
+    """Return the changes, or none when they only repeat what the tree says.
+
+    Writing the same bytes again is no new version by itself; beside a real
+    change it is kept as it was written, tag and time included, so that what
+    readers of the open commit saw stays true.
+    """
+    pending = list(changes)
+    return [] if all(_repeats(tree, change) for change in pending) else pending
+
+
+def _repeats(tree: Tree, change: Change) -> bool:
+    current = tree.get(change.key.decode())
+    if change.value is None or current is None:
+        return change.value is None and current is None
+    written = decode_record(change.value)
+    return current.same_content(written) and current.tag == written.tag

@@ -132,8 +132,8 @@ class Database:
                 ticket.done = True
 
     def _transact(self, group: list[_Ticket[Any]], *, durable: bool) -> None:
-        connection = self._begin(durable)
         try:
+            connection = self._begin(durable)
             self._contents.flush_index(connection)
             for ticket in group:
                 self._run(connection, ticket)
@@ -141,7 +141,7 @@ class Database:
                 self._contents.sync()
             connection.commit()
         except BaseException:
-            connection.rollback()
+            self._end_writer()
             raise
         self._contents.index_flushed()
 
@@ -155,6 +155,12 @@ class Database:
             self._writer_is_durable = durable
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return connection
+
+    def _end_writer(self) -> None:
+        """Close the writer's connection, which undoes what it had not committed."""
+        connection, self._writer, self._writer_is_durable = self._writer, None, None
+        if connection is not None:
+            connection.close()
 
     @staticmethod
     def _run(connection: Connection, ticket: _Ticket[Any]) -> None:
@@ -172,10 +178,7 @@ class Database:
         for lease in list(self._lookups):
             lease.connection.close()
         self._local = threading.local()
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
-        self._writer_is_durable = None
+        self._end_writer()
         self.engine.dispose()
 
 
