@@ -13,6 +13,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV ?= .venv
 SIZE_MIB ?= 64
 TESTS ?= tests
+# What touches no compiled code: one run of these is enough.
+NATIVE_FREE := tests/http tests/pps
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
@@ -33,7 +35,7 @@ test-native: ## run the tests with the native extension
 
 test-portable: ## run the tests in plain Python, without those marked slow
 	scripts/environment.sh test
-	SIDEGATE_NATIVE=off python3 -m pytest -m "not slow" $(TESTS)
+	SIDEGATE_NATIVE=off python3 -m pytest -m "not slow" $(NATIVE_FREE:%=--ignore=%) $(TESTS)
 
 check: ## formatting, lint, types, layers, native compiler hints
 	scripts/environment.sh check
