@@ -21,11 +21,13 @@ from sidegate.gateway.publication import judge_output
 from sidegate.gateway.quiet import finish_quiet
 from sidegate.gateway.serving import GatewayThread, Options, repeat, running_gateway
 from sidegate.gateway.session import JobSession
+from sidegate.gateway.traffic import COPY, BucketTraffic
 from sidegate.http import loops
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
 from sidegate.pps.sessions import OpenSession, Session, Verdict
+from sidegate.pps.traffic import PlaceTraffic, SessionTraffic
 
 SIDECAR_GRACE_SECONDS = 2.0
 """The job's process is gone when its sidecar drains; only strays are cut off."""
@@ -33,6 +35,10 @@ SIDECAR_GRACE_SECONDS = 2.0
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a thread that hashes may keep the loop waiting for the GIL; Python's
 default of 5 ms is a hundred requests."""
+
+
+BASE_DOMAIN = "s3.localhost"
+"""`BUCKET.s3.localhost` names a bucket; whatever ends in localhost is this machine (RFC 6761, 6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,42 @@ class _Sidecar:
         judgement = judge_output(self._store, self._staging)
         return Verdict(judgement.refusal, judgement.keep)
 
+    def traffic(self) -> SessionTraffic:
+        """Say what the job did with its buckets so far."""
+        counted = self._job_session.traffic
+        return SessionTraffic(
+            [_place_traffic(bucket) for bucket in counted.buckets.values()], dict(counted.denials())
+        )
+
     def close(self) -> None:
         """End the gateway; safe to call twice."""
         self._job_session.close()
         self._thread.close()
+
+
+def _place_traffic(bucket: BucketTraffic) -> PlaceTraffic:
+    requests = bucket.requests
+    return PlaceTraffic(
+        bucket.name,
+        requests,
+        dict(bucket.refusals),
+        objects_read=len(bucket.read_keys),
+        objects_written=len(bucket.written_keys),
+        objects_copied=requests.get(COPY, 0),
+        read_bytes=bucket.sent_bytes,
+        written_bytes=bucket.received_bytes,
+        exact=bucket.is_exact,
+    )
+
+
+def sidecar_domains(pipeline: str) -> tuple[str, ...]:
+    """Return the domains below which a bucket of a job is a host name.
+
+    Beside the one that all have, the pipeline's own: `BUCKET.PIPELINE.localhost`. A host name has no
+    underscore, so that becomes a hyphen, as in the names of buckets.
+    """
+    own = f"{pipeline.lower().replace('_', '-')}.localhost"
+    return tuple(dict.fromkeys((BASE_DOMAIN, own)))
 
 
 def session_opener(store: Store, settings: SidecarSettings) -> OpenSession:
@@ -77,6 +115,7 @@ def session_opener(store: Store, settings: SidecarSettings) -> OpenSession:
     ) -> Iterator[Session]:
         job_session = JobSession(store, inputs, staging, pipeline=alias, own_reads=policy == "own-reads")
         options = Options(
+            base_domains=sidecar_domains(alias),
             loop=settings.loop,
             parser=settings.parser,
             md5_tags=settings.md5_tags,
@@ -99,7 +138,7 @@ class ServeSettings:
     port: int = 0
     finish_after_seconds: float | None = 5.0
     anonymous: bool = False
-    base_domains: tuple[str, ...] = ("s3.localhost",)
+    base_domains: tuple[str, ...] = (BASE_DOMAIN,)
     loop: str = "auto"
     parser: str = "auto"
     md5_tags: bool = False

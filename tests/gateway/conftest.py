@@ -8,20 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from gateway_harness import Client, Clock, Job, commit_files, csv, noise, start
+from gateway_harness import INPUT_FILES, Client, Clock, Job, commit_files, start
 
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.pfs import cutting
 from sidegate.pfs.store import Store
-
-INPUT_FILES = {
-    "a.txt": b"hello, world\n",
-    "empty": b"",
-    "dir/": b"",
-    "dir/b.bin": noise(30_000, "b"),
-    "dir/sub/c.csv": csv(3_000),
-    "tail.bin": noise(200_000, "tail"),
-}
 
 
 @pytest.fixture(scope="session")

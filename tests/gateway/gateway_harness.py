@@ -303,3 +303,14 @@ def md5_header(content: bytes) -> str:
 
 def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("latin-1")
+
+
+INPUT_FILES = {
+    "a.txt": b"hello, world\n",
+    "empty": b"",
+    "dir/": b"",
+    "dir/b.bin": noise(30_000, "b"),
+    "dir/sub/c.csv": csv(3_000),
+    "tail.bin": noise(200_000, "tail"),
+}
+"""What the bucket `inp` of a job holds."""

@@ -124,6 +124,15 @@ def test_complete_again_gives_the_same_answer(labs: Client, clock: Clock) -> Non
     assert labs.snapshot("labs") == before
 
 
+def test_complete_again_with_other_parts_is_another_request(labs: Client) -> None:
+    upload = labs.create_upload("/labs/k")
+    etags = [labs.put_part("/labs/k", upload, number, b"x" * (5 << 20)) for number in (1, 2)]
+    assert labs.complete("/labs/k", upload, [(1, etags[0]), (2, etags[1])]).status == 200
+    again = labs.complete("/labs/k", upload, [(1, etags[0])])
+    assert (again.status, again.code) == (404, "NoSuchUpload")
+    assert labs.get("/labs/k").headers["content-length"] == str(10 << 20)
+
+
 def test_complete_again_never_brings_back_what_was_overwritten(labs: Client, store: Store) -> None:
     upload = labs.create_upload("/labs/k")
     etag = labs.put_part("/labs/k", upload, 1, b"data")

@@ -99,3 +99,11 @@ def test_a_put_on_its_way_holds_the_timer(labs: Client, store: Store, clock: Clo
         assert finish_quiet(store, 5, activity) == []
     assert not activity.is_busy("labs@master")
     assert len(finish_quiet(store, 5, activity)) == 1
+
+
+def test_an_upload_abandoned_a_day_ago_holds_it_no_more(labs: Client, store: Store, clock: Clock) -> None:
+    labs.create_upload("/labs/u")
+    clock.advance(24 * 3600 + 1)
+    labs.put("/labs/k", b"data")
+    clock.advance(10)
+    assert len(finish_quiet(store, 5, Activity())) == 1

@@ -15,6 +15,7 @@ from sidegate.pfs.files import FileRecord
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
 from sidegate.pps.sessions import Verdict
+from sidegate.pps.traffic import SessionTraffic
 
 
 @dataclass
@@ -70,6 +71,7 @@ class FakeGateway:
     writes: list[dict[str, bytes]] = field(default_factory=list)
     refusals: list[str | None] = field(default_factory=list)
     opened: list[tuple[dict[str, str], bool, str, str]] = field(default_factory=list)
+    traffic: SessionTraffic = field(default_factory=SessionTraffic)
     closed: int = 0
 
     @contextmanager
@@ -101,6 +103,9 @@ class FakeSession:
             self.staging.put_many([(path, self.gateway.stored.record(data)) for path, data in files.items()])
         refusal = self.gateway.refusals[self.number] if self.number < len(self.gateway.refusals) else None
         return Verdict(refusal, lambda path: not path.startswith("_temporary/"))
+
+    def traffic(self) -> SessionTraffic:
+        return self.gateway.traffic
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidegate.pps.environment import InputVariable, JobEnvironment, build_environment
+from sidegate.pps.environment import Contribution, InputVariable, JobEnvironment, build_environment
 
 ENDPOINT = "http://127.0.0.1:34567"
 
@@ -145,12 +145,14 @@ def test_hidden_configuration_is_told() -> None:
 
 
 def test_contributors_add_variables() -> None:
-    def spark(given: JobEnvironment) -> Mapping[str, str]:
-        return {"SPARK_CONF_DIR": f"/conf/{given.job_id[:2]}", "A": "contributed"}
+    def spark(given: JobEnvironment, variables: Mapping[str, str]) -> Contribution:
+        laid = {"SPARK_CONF_DIR": f"/conf/{given.job_id[:2]}", "A": f"over {variables['A']}"}
+        return Contribution(laid, ["laid under yours"])
 
-    built = build_environment(job(contributors=[spark]), {"A": "user"}, {})
+    built = build_environment(job(contributors=[spark]), {"A": "user"}, {"A": "spec"})
     assert built.variables["SPARK_CONF_DIR"] == "/conf/jj"
-    assert built.variables["A"] == "contributed"
+    assert built.variables["A"] == "over spec"
+    assert built.notes == ("laid under yours",)
 
 
 HOSTILE_CONFIGURATION = """

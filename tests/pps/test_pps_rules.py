@@ -122,6 +122,14 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, Any]], str, Any, str]] = 
         "abc",
         "write branch",
     ),
+    (
+        "input_branches_are_names",
+        S3_SPEC,
+        [("input.pfs.branch", "master^")],
+        "input.pfs.branch",
+        "master^",
+        "use 1 to 63 letters",
+    ),
     ("s3_input_shows_whole_commit", S3_SPEC, [("input.pfs.glob", "/*")], "input.pfs.glob", "/*", 'to "/"'),
     ("s3_input_shows_whole_commit", S3_SPEC, [("input.pfs.glob", REMOVE)], "input.pfs.glob", None, 'to "/"'),
     (

@@ -17,6 +17,7 @@ from sidegate.s3.ranges import format_content_range, parse_copy_range, parse_ran
         (b"Bytes = 1 - 2 ", 10, (1, 3)),
         (b"bytes=0-52428799", 3, (0, 3)),  # s5cmd asks 50 MiB of a 3-byte object
         (b"bytes=-262144", 10, (0, 10)),  # Polars asks a suffix longer than the object
+        (b"bytes=5-" + b"9" * 21, 10, (5, 10)),
         (b"bytes=5-3", 10, None),
         (b"bytes=-", 10, None),
         (b"bytes=a-b", 10, None),
@@ -32,7 +33,14 @@ def test_range(header: bytes | None, size: int, interval: tuple[int, int] | None
 
 @pytest.mark.parametrize(
     ("header", "size"),
-    [(b"bytes=10-", 10), (b"bytes=10-12", 10), (b"bytes=-0", 10), (b"bytes=0-0", 0), (b"bytes=-5", 0)],
+    [
+        (b"bytes=10-", 10),
+        (b"bytes=" + b"9" * 21 + b"-", 10),
+        (b"bytes=10-12", 10),
+        (b"bytes=-0", 10),
+        (b"bytes=0-0", 0),
+        (b"bytes=-5", 0),
+    ],
 )
 def test_trap_28_no_byte_in_range_is_416_with_the_size(header: bytes, size: int) -> None:
     with pytest.raises(S3Error) as caught:

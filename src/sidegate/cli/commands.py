@@ -99,5 +99,10 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object per line, and nothing else."
 )
 description_option = click.option(
-    "-m", "--description", default="", metavar="TEXT", help="What the commit is about."
+    "-m", "--description", default="", metavar="TEXT", help="What this is about."
+)
+spark_home_option = click.option(
+    "--spark-home",
+    metavar="DIR",
+    help="The Spark meant [default: $SPARK_HOME, else that of spark-submit or of python3 on PATH].",
 )

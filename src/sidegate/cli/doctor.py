@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidegate.cli.commands import Command, json_option
+from sidegate.cli.commands import Command, json_option, spark_home_option
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.printing import emit, printable
 
@@ -22,18 +22,22 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", 
     examples="""
     sidegate doctor
     sidegate doctor --json | jq .checks.native
+    sidegate doctor --spark
     """,
 )
+@click.option("--spark", is_flag=True, help="Look at Spark instead: what a job started here would get.")
+@spark_home_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, spark: bool, spark_home: str | None, as_json: bool) -> None:
     """Say what is installed, active and possible here.
 
     Exits with 1 when something that is needed is broken.
     """
     from sidegate.cli.checks import run_checks
+    from sidegate.cli.spark_checks import run_spark_checks
 
-    checks = run_checks(ctx)
+    checks = run_spark_checks(spark_home) if spark or spark_home else run_checks(ctx)
     sound = all(check.state != "broken" for check in checks)
     if as_json:
         described = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ def command(ctx: click.Context, source: Reference, destination: str, as_json: bo
 
     A file goes to DEST, or into it when it is a folder or ends in "/". The
     contents of a folder go under DEST, which is made if need be. Files of the
-    same name are replaced, each at once when it is whole.
+    same name are replaced, each at once when it is whole. DEST "-" is the
+    standard output, for a single file.
     """
     with open_store(ctx) as store:
         commit = resolve_commit(store, source)
@@ -61,8 +63,11 @@ def command(ctx: click.Context, source: Reference, destination: str, as_json: bo
 
 
 def _get_file(store: Store, record: FileRecord, path: str, destination: str) -> Exported:
-    from sidegate.pfs.transfer import Exported, export_file, landing_place
+    from sidegate.pfs.transfer import Exported, export_file, landing_place, write_stream
 
+    if destination == "-":
+        write_stream(store, record, sys.stdout.buffer)
+        return Exported(1, record.size_bytes)
     target = landing_place(path, destination)
     with transfer_progress("getting", record.size_bytes) as progress:
         export_file(store, record, target, progress)

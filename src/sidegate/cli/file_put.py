@@ -12,7 +12,7 @@ from sidegate.cli.commands import Command, description_option, json_option
 from sidegate.cli.printing import emit, human_size, note, plural, say, transfer_progress
 from sidegate.cli.references import BRANCH_OPTIONAL_PATH, Reference
 from sidegate.cli.session import get_repo, open_store
-from sidegate.errors import NotFound
+from sidegate.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from sidegate.pfs.branch_edit import BranchEdit, EditOutcome
@@ -52,6 +52,8 @@ def command(
     """
     from sidegate.pfs.branch_edit import BranchEdit
 
+    if "" in sources:
+        raise Invalid("a source is empty", remedy="is a variable unset? Write . for the working directory")
     with open_store(ctx) as store:
         get_repo(store, target.repo)
         with BranchEdit(store, target.repo, target.version) as edit:

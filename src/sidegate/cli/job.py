@@ -14,10 +14,12 @@ from sidegate.cli.commands import Group, json_option
 from sidegate.cli.printing import (
     emit,
     human_duration,
+    human_size,
     human_time,
     iso_time,
     listing,
     note,
+    plural,
     printable,
     short_id,
     table,
@@ -82,7 +84,9 @@ def list_jobs(ctx: click.Context, pipeline: str | None, number: int | None, as_j
 def inspect(ctx: click.Context, job: str, as_json: bool) -> None:
     """Show one job: its inputs, output, and what was run.
 
-    JOB is its id or the first digits of it.
+    Also what it read and wrote over S3: objects, bytes and requests of each
+    input and of "out", over all attempts. An object that two attempts read
+    counts twice. JOB is the job's id or the first digits of it.
     """
     with _settled_store(ctx) as store:
         found = store.jobs.get(job)
@@ -104,6 +108,7 @@ def inspect(ctx: click.Context, job: str, as_json: bool) -> None:
             "attempts": str(found.attempts),
             **inputs,
             "output": _output(found),
+            **_traffic(found),
             "command": " ".join(run.get("argv", [])) or "-",
             "directory": run.get("working_directory", "-"),
         }
@@ -139,7 +144,7 @@ def logs(ctx: click.Context, job: str, follow: bool, as_json: bool) -> None:
                     }
                 )
             else:
-                show_log_entry(entry)
+                click.echo(log_text(entry))
 
 
 @command.command("stop", examples="sidegate job stop 3f2a9c")
@@ -172,14 +177,13 @@ def describe_job(job: JobRecord) -> dict[str, object]:
     }
 
 
-def show_log_entry(entry: LogEntry, *, err: bool = False) -> None:
-    """Print a line of a job's log; our own lines say so."""
+def log_text(entry: LogEntry) -> str:
+    """Return a line of a job's log as it is shown; our own lines say so."""
     from sidegate.pps.joblog import SIDEGATE
 
     if entry.stream == SIDEGATE:
-        click.echo(click.style(f"[sidegate] {printable(entry.text)}", dim=True), err=err)
-    else:
-        click.echo(entry.text, err=err)
+        return click.style(f"[sidegate] {printable(entry.text)}", dim=True)
+    return entry.text
 
 
 @contextmanager
@@ -228,6 +232,30 @@ def _output(job: JobRecord) -> str:
     if job.output is None:
         return "-"
     return f"{job.output['repo']}@{job.output['branch']} {short_id(job.output['commit'])}"
+
+
+def _traffic(job: JobRecord) -> dict[str, str]:
+    """Return what each input gave and `out` took, over all attempts."""
+    shown = {}
+    for place in job.details.get("traffic", []):
+        more = "" if place["objects_exact"] else "more than "
+        moved = {
+            "read": (place["objects_read"], place["bytes_read"]),
+            "wrote": (place["objects_written"], place["bytes_written"]),
+        }
+        parts = [
+            f"{verb} {more}{plural(count, 'object')}, {human_size(size_bytes)}"
+            for verb, (count, size_bytes) in moved.items()
+            if count or size_bytes
+        ]
+        if place["objects_copied"]:
+            parts.append(f"copied {plural(place['objects_copied'], 'object')}")
+        parts.append(plural(sum(place["requests"].values()), "request"))
+        refused = sum(place["refusals"].values())
+        shown[f"traffic {place['name']}"] = "; ".join(
+            [*parts, *([f"{refused:,} refused"] if refused else [])]
+        )
+    return shown
 
 
 def _duration(job: JobRecord) -> str:

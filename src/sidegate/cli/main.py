@@ -32,6 +32,7 @@ COMMANDS = {
     "job": "sidegate.cli.job",
     "provenance": "sidegate.cli.provenance",
     "serve": "sidegate.cli.serve",
+    "spark": "sidegate.cli.spark",
     "gc": "sidegate.cli.gc",
     "fsck": "sidegate.cli.fsck",
     "doctor": "sidegate.cli.doctor",

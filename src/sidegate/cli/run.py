@@ -13,9 +13,10 @@ import click
 from sidegate.cli.commands import Command, json_option
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.http_choice import choose_http
-from sidegate.cli.job import describe_job, show_log_entry
+from sidegate.cli.job import describe_job, log_text
 from sidegate.cli.printing import emit, human_duration, human_size, note, plural, say
 from sidegate.cli.session import open_store
+from sidegate.cli.watching import watching
 from sidegate.errors import Invalid
 
 if TYPE_CHECKING:
@@ -58,15 +59,16 @@ def command(
 
     It reads the newest commits of its inputs. SPEC is a pipeline spec in JSON
     or YAML, "-" the standard input. What the
-    job prints goes to stderr as it comes; the id of the output commit to
-    stdout. Ctrl-C stops the job and leaves nothing.
+    job prints goes to stderr as it comes, with what it reads and writes over
+    S3 (not with --json); the id of the output commit to stdout. Ctrl-C stops
+    the job and leaves nothing.
 
     Exits with 0 when the job succeeded, 1 when it failed, 2 when the spec is
     refused.
     """
     text = _read_spec(spec)
     with open_store(ctx, durability) as store:
-        job = _run(store, text, out_policy)
+        job = _run(store, text, out_policy, quiet=as_json)
         if as_json:
             emit(describe_job(job))
         elif job.output is not None:
@@ -88,24 +90,35 @@ def _read_spec(path: str) -> str:
         ) from None
 
 
-def _run(store: Store, text: str, out_policy: str | None) -> JobRecord:
+def _run(store: Store, text: str, out_policy: str | None, *, quiet: bool) -> JobRecord:
     from sidegate.app import SidecarSettings, session_opener, tune_threads
     from sidegate.pps.abandoned import settle_abandoned
     from sidegate.pps.jobs import RunSetting, run_job
+    from sidegate.pps.spark.configuration import SparkConfiguration
+    from sidegate.pps.spark.connectors import ConnectorCache, cache_root
     from sidegate.pps.spec import parse_spec
 
     tune_threads()
     settle_abandoned(store)
     loop, parser = choose_http(os.environ)
     opener = session_opener(store, SidecarSettings(loop=loop, parser=parser))
-    setting = RunSetting(Path.cwd(), dict(os.environ), out_policy)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    spark = SparkConfiguration(ConnectorCache(cache_root(os.environ)))
+    setting = RunSetting(Path.cwd(), dict(os.environ), out_policy, contributors=(spark,))
+    # A terminal that closes ends the job as Ctrl-C does.
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        return run_job(
-            store, parse_spec(text), setting, opener, lambda entry: show_log_entry(entry, err=True)
-        )
+        with watching(quiet=quiet) as (show_text, show_traffic):
+            return run_job(
+                store,
+                parse_spec(text),
+                setting,
+                opener,
+                lambda entry: show_text(log_text(entry)),
+                show_traffic,
+            )
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sidegate import errors
 from sidegate.http.errors import Reason
+from sidegate.pfs.disk import StorageFull
 from sidegate.s3.errors import S3Error
 
 _CODES: tuple[tuple[type[errors.SidegateError], str], ...] = (
+    (StorageFull, "StorageFull"),
     (errors.NotFound, "NoSuchKey"),
     (errors.Precondition, "PreconditionFailed"),
     (errors.Denied, "AccessDenied"),

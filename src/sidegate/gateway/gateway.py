@@ -79,6 +79,7 @@ class Gateway:
         self._context = context
         self._base_domains = base_domains
         self._authorize = authorize
+        self._traffic = context.namespace.traffic
         self._request_prefix = secrets.token_hex(6)
         self._request_numbers = itertools.count(1)
 
@@ -86,14 +87,15 @@ class Gateway:
         """Answer a request: at once when memory can, else by a coroutine."""
         if request.target == HEALTH_TARGET:
             return Response(200, [(b"content-type", b"text/plain")], b"ok\n")
+        understood = None
         try:
             understood = self._understand(request)
             if understood.operation in _READS:
                 response = reads.answer_from_memory(self._context, understood)
                 if response is not None:
-                    return self._finished(response)
+                    return self._finished(response, understood)
         except SidegateError as error:
-            return self._refusal(error, request)
+            return self._refusal(error, request, understood)
         return self._carry_out(understood, request)
 
     def reject(self, status: int, reason: Reason) -> Response:
@@ -112,14 +114,17 @@ class Gateway:
     async def _carry_out(self, understood: S3Request, request: Request) -> Response:
         try:
             handler = HANDLERS[understood.operation]
-            return self._finished(await handler(self._context, understood))
+            return self._finished(await handler(self._context, understood), understood)
         except BodyTruncated:
             raise
         except SidegateError as error:
-            return self._refusal(error, request)
+            return self._refusal(error, request, understood)
 
-    def _refusal(self, error: SidegateError, request: Request) -> Response:
+    def _refusal(self, error: SidegateError, request: Request, understood: S3Request | None) -> Response:
         refusal = as_s3_error(error)
+        if self._traffic is not None and understood is not None:
+            target = understood.target
+            self._traffic.count_refusal(understood.operation, target.bucket, target.key, refusal)
         if refusal.status >= 500 and refusal.code != "SlowDown" and not isinstance(error, S3Error):
             _log.error("%s %s: %s", request.method, request.target.decode("latin-1"), error)
         resource = request.target.partition(b"?")[0].decode("latin-1")
@@ -136,7 +141,11 @@ class Gateway:
             return Response(error.status, headers, length=len(body))
         return Response(error.status, headers, body)
 
-    def _finished(self, response: Response) -> Response:
+    def _finished(self, response: Response, understood: S3Request) -> Response:
+        if self._traffic is not None:
+            counts = self._traffic.by_name.get(understood.target.bucket)
+            if counts is not None:
+                counts.count_answer(understood.operation, understood.key, response)
         response.raw_headers += b"x-amz-request-id: %b\r\n" % self._next_request_id().encode()
         return response
 

@@ -22,6 +22,8 @@ from sidegate.s3.errors import S3Error
 class GeneralNamespace:
     """All of a store.  History is never removed through it."""
 
+    traffic = None
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from sidegate.gateway.buckets import Bucket
+from sidegate.gateway.traffic import Traffic
 from sidegate.s3.errors import S3Error
 
 
 class Namespace(Protocol):
     """The buckets of one gateway.  Calls may do I/O unless they say otherwise."""
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """Where requests are counted, None where nobody asks."""
 
     def peek(self, name: str) -> Bucket | None:
         """Return a bucket that is known without I/O, else None."""

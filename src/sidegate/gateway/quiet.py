@@ -15,6 +15,9 @@ from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import StagingInfo, open_key
 from sidegate.pfs.store import Store
 
+UPLOAD_HOLDS_SECONDS = 24 * 3600
+"""An upload in parts that was begun longer ago is taken for abandoned."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,9 @@ def finish_quiet(store: Store, quiet_seconds: float, activity: Activity) -> list
 
 def _is_busy(store: Store, info: StagingInfo, activity: Activity) -> bool:
     scope = open_key(info.repo, info.branch)
-    return activity.is_busy(scope) or next(store.uploads.unfinished(scope), None) is not None
+    oldest_us = store.clock() - UPLOAD_HOLDS_SECONDS * 1_000_000
+    waiting = (upload for upload in store.uploads.unfinished(scope) if upload.created_us > oldest_us)
+    return activity.is_busy(scope) or next(waiting, None) is not None
 
 
 def _finish(store: Store, info: StagingInfo) -> list[Commit]:

@@ -45,11 +45,19 @@ async def receive(
         request.headers, request.body.length, md5=context.md5_tags, checksums=checksums
     )
     cutter = context.store.cutter()
+    traffic = context.namespace.traffic
+    counts = traffic.by_name.get(request.bucket) if traffic is not None else None
     whole = request.body.take_whole()
     if whole is not None:
-        return await context.run(lambda: store(_finish(decoder, cutter, whole)))
+        result = await context.run(lambda: store(_finish(decoder, cutter, whole)))
+        if counts is not None:
+            counts.received_bytes += decoder.decoded_bytes
+        return result
     while block := await request.body.read():
+        before = decoder.decoded_bytes
         await context.run(_feeding(decoder, cutter, block))
+        if counts is not None:
+            counts.received_bytes += decoder.decoded_bytes - before
         request.body.recycle(block)
     return await context.run(lambda: store(_finish(decoder, cutter, b"")))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sidegate.gateway.buckets import Bucket, CommitBucket, OutputBucket, hyphen_alias
 from sidegate.gateway.namespace import no_such_bucket
+from sidegate.gateway.traffic import Traffic
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -44,6 +45,7 @@ class JobSession:
             if alias is not None and alias not in self._buckets:
                 aliases.setdefault(alias, known)
         self._reachable: dict[str, Bucket] = aliases | self._buckets
+        self.traffic = Traffic({name: bucket.name for name, bucket in self._reachable.items()})
         self._closed = False
 
     def close(self) -> None:

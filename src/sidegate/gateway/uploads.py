@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blake3 import blake3
+
 from sidegate.errors import NotFound, SidegateError
 from sidegate.gateway.context import Context, S3Request, read_document, xml_response
 from sidegate.gateway.objects import attributes_of, checksums_of
@@ -155,7 +157,7 @@ def _complete(context: Context, request: S3Request, complete: CompleteUploadRequ
     """Return the answer of this completion, or of the one that was first."""
     upload = _find(context, request, complete.upload_id)
     if upload.result is not None:
-        return upload.result
+        return _same_answer(upload.result, complete)
     try:
         return _complete_once(context, request, complete, upload)
     except SidegateError:
@@ -163,7 +165,20 @@ def _complete(context: Context, request: S3Request, complete: CompleteUploadRequ
         result = _find(context, request, complete.upload_id).result
         if result is None:
             raise
-        return result
+        return _same_answer(result, complete)
+
+
+def _same_answer(result: dict[str, Any], complete: CompleteUploadRequest) -> dict[str, Any]:
+    """Return the first answer if it was to the same parts; raises S3Error NoSuchUpload."""
+    if result["parts"] != _parts_digest(complete):
+        raise _no_such_upload(complete.upload_id)
+    return result
+
+
+def _parts_digest(complete: CompleteUploadRequest) -> str:
+    """Return what names the parts of a completion, in few bytes for however many."""
+    named = ",".join(f"{part.number}:{part.tag}" for part in complete.parts)
+    return blake3(named.encode()).hexdigest(length=16)
 
 
 def _complete_once(
@@ -181,7 +196,11 @@ def _complete_once(
         parts=len(chosen),
         attributes=attributes_of(metadata, checksums, sizes),
     )
-    result = {"tag": record.tag, "checksums": [list(item) for item in checksums]}
+    result = {
+        "tag": record.tag,
+        "checksums": [list(item) for item in checksums],
+        "parts": _parts_digest(complete),
+    }
     view = context.namespace.get(request.bucket).writable()
     view.put_many(
         [(request.key, record)],

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.compression import RAW, decode_payload, encode_payload
+from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.packs import (
     PACK_BYTES,
@@ -136,7 +137,8 @@ class ChunkStore:
         writer = self._writer
         if writer is not None and writer.position < PACK_BYTES:
             return writer
-        fresh = PackWriter(self._directory, self.clock())
+        with explained_disk_errors():
+            fresh = PackWriter(self._directory, self.clock())
         if writer is not None:
             writer.seal()
             self._sealed.append(writer)

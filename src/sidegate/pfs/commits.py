@@ -11,8 +11,9 @@ from sqlalchemy import Connection, delete, insert, select
 from sidegate.errors import Conflict, Invalid, NotFound
 from sidegate.pfs.branches import DEFAULT_BRANCH, move_head, select_branch
 from sidegate.pfs.catalog.database import Database
-from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE
+from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, STAGINGS
 from sidegate.pfs.ids import CommitId, NodeId
+from sidegate.pfs.running_jobs import require_no_running_job
 
 _REFERENCE = re.compile(r"(?P<base>[a-zA-Z0-9_-]+)(?P<steps>(?:\^|~[0-9]{1,9})*)")
 _ID_PREFIX = re.compile(r"[0-9a-f]{8,32}")
@@ -166,6 +167,27 @@ def _count_steps(steps: str) -> int:
     return sum(int(step[1:]) if step.startswith("~") else 1 for step in re.findall(r"\^|~[0-9]+", steps))
 
 
+def _check_branches(connection: Connection, commit: Commit) -> None:
+    """Raise Conflict if another branch, or an open commit, stands on this one."""
+    others = select(BRANCHES.c.name).where(
+        BRANCHES.c.repo == commit.repo, BRANCHES.c.head == commit.id, BRANCHES.c.name != commit.branch
+    )
+    other = connection.execute(others).scalar()
+    if other is not None:
+        raise Conflict(
+            f"commit {commit.id} is the head of branch {commit.repo}@{other} too",
+            remedy=f"delete that branch first: `sidegate branch delete {commit.repo}@{other}`",
+        )
+    pending = select(STAGINGS.c.id).where(
+        STAGINGS.c.repo == commit.repo, STAGINGS.c.branch == commit.branch, STAGINGS.c.purpose != "attempt"
+    )
+    if connection.execute(pending).first() is not None:
+        raise Conflict(
+            f"branch {commit.repo}@{commit.branch} has an open commit on top of {commit.id}",
+            remedy=f"run `sidegate commit finish {commit.repo}@{commit.branch}` first",
+        )
+
+
 def _delete(connection: Connection, commit_id: CommitId) -> None:
     commit = select_commit(connection, commit_id)
     for query, what in (
@@ -175,8 +197,10 @@ def _delete(connection: Connection, commit_id: CommitId) -> None:
         other = connection.execute(query).scalar()
         if other is not None:
             raise Conflict(f"commit {commit_id} {what} commit {other}", remedy=f"delete {other} first")
-    holders = select(BRANCHES.c.name).where(BRANCHES.c.repo == commit.repo, BRANCHES.c.head == commit_id)
-    for branch in connection.execute(holders).scalars().all():
-        move_head(connection, commit.repo, branch, commit_id, commit.parent)
+    require_no_running_job(connection, f"commit {commit_id}", lambda _, used: used == commit_id)
+    _check_branches(connection, commit)
+    branch = select_branch(connection, commit.repo, commit.branch)
+    if branch is not None and branch.head == commit_id:
+        move_head(connection, commit.repo, commit.branch, commit_id, commit.parent)
     connection.execute(delete(PROVENANCE).where(PROVENANCE.c.commit == commit_id))
     connection.execute(delete(COMMITS).where(COMMITS.c.id == commit_id))

@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from sidegate.errors import Corrupt
+from sidegate.errors import Corrupt, SidegateError
 from sidegate.pfs.compression import RAW, decode_payload
+from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.ids import Buffer, ChunkId
 
 PACK_BYTES = 64 << 20
@@ -107,8 +108,9 @@ class PackWriter:
         with self._lock:
             start = record_offset(self.position, encoding, stored_bytes)
             try:
-                _write_all(self._fd, header, payload, start)
-            except OSError:
+                with explained_disk_errors():
+                    _write_all(self._fd, header, payload, start)
+            except (OSError, SidegateError):
                 # A torn record in front of a later one would hide it from recovery.
                 os.ftruncate(self._fd, self.position)
                 raise

@@ -13,6 +13,7 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, REPOS, STAGED, STAGINGS, UPLOADS
 from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import check_name
+from sidegate.pfs.running_jobs import require_no_running_job
 from sidegate.pfs.uploads import delete_uploads
 
 RepoKind = Literal["user", "pipeline"]
@@ -120,6 +121,7 @@ def _delete(connection: Connection, name: str) -> None:
             repo=name,
             dependant=dependant.repo,
         )
+    require_no_running_job(connection, f"repo {name!r}", lambda repo, _: repo == name)
     stagings = select(STAGINGS.c.id).where(STAGINGS.c.repo == name)
     of_branches = func.substr(UPLOADS.c.scope, 1, len(name) + 1) == f"{name}@"
     of_repo = UPLOADS.c.scope.in_(stagings) | of_branches

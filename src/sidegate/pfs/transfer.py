@@ -213,6 +213,11 @@ def export_file(store: Store, record: FileRecord, target: Path, progress: Progre
         raise LocalFileRefused(
             f"{str(target)!r} is a folder", remedy="remove it or choose another place", path=str(target)
         )
+    if target.exists() and not target.is_file():
+        # A device or pipe is written to; a file renamed over it would take its place.
+        with writing(target), open(target, "wb", buffering=0) as stream:
+            write_stream(store, record, stream, progress)
+        return
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.parent / f".sidegate-{secrets.token_hex(8)}"

@@ -24,6 +24,7 @@ from sidegate.pps.run_folder import RunFolder
 from sidegate.pps.runners.local import LocalAttempt, LocalJob
 from sidegate.pps.sessions import OpenSession, Session, Verdict, keep_all
 from sidegate.pps.spec import PipelineSpec, Transform
+from sidegate.pps.traffic import JobTraffic
 
 _COLLECTED_AT_ONCE = 200
 _STOP_ASKED_SECONDS = 0.25
@@ -79,6 +80,7 @@ class DatumRuns:
     open_session: OpenSession
     out_policy: str
     on_attempt: Callable[[int], object]
+    traffic: JobTraffic
     attempts: int = 0
     failures: list[dict[str, object]] = field(default_factory=list)
 
@@ -117,6 +119,8 @@ class DatumRuns:
         directory = self.folder.directory / f"{datum.id[:16]}-{number}"
         with ExitStack() as stack:
             session = self._open_session(stack, staging)
+            if session is not None:
+                stack.callback(self._end_traffic, session, say)
             attempt = stack.enter_context(LocalAttempt(self.local, directory, say, first=self.attempts == 1))
             result = self._run_process(attempt, datum, number, session)
             self._check_result(result)
@@ -139,11 +143,19 @@ class DatumRuns:
         alias = self.spec.pipeline.name
         return stack.enter_context(self.open_session(buckets, output, self.out_policy, alias))
 
+    def _end_traffic(self, session: Session, say: Callable[[str], None]) -> None:
+        self.traffic.end_session(session.traffic(), say)
+
     def _run_process(
         self, attempt: LocalAttempt, datum: Datum, number: int, session: Session | None
     ) -> ProcessResult:
         def sink(line: LogLine) -> None:
             self.log.write(LogEntry(line.time_seconds, line.stream, line.text, datum.id, number))
+
+        def is_stopped() -> bool:
+            if session is not None:
+                self.traffic.look(session.traffic, lambda text: self.log.say(text, datum.id, number))
+            return self.watch.is_stopped()
 
         limits = [self.spec.datum_timeout_seconds, self.watch.remaining_seconds()]
         given = [limit for limit in limits if limit is not None]
@@ -152,7 +164,7 @@ class DatumRuns:
             ItemReader(self.store, self.pinned, self.watch.check),
             None if session is None else session.endpoint,
             sink,
-            self.watch.is_stopped,
+            is_stopped,
             min(given) if given else None,
         )
 

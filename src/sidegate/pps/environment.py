@@ -2,6 +2,7 @@
 
 Three layers, later wins: the user's own without what would lead an S3 client
 away from the job's gateway, then what the job injects, then `transform.env`.
+Contributors come last: they see all of it and lay theirs under the user's.
 Builds a mapping from mappings: reads no environment and starts nothing.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 REGION = "us-east-1"
@@ -36,8 +38,20 @@ _NOTHING = "/dev/null"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-Contributor = Callable[["JobEnvironment"], Mapping[str, str]]
-"""Adds variables for one kind of client, such as a folder of configuration that it wrote."""
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one kind of client needs besides; `notes` are sentences for the job's log."""
+
+    variables: Mapping[str, str]
+    notes: Sequence[str] = ()
+
+
+Contributor = Callable[["JobEnvironment", Mapping[str, str]], Contribution]
+"""Adds variables for one kind of client, such as a folder of configuration that it wrote.
+
+It is given the variables as they would be without it, and its own win: it keeps what the user set.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,8 @@ class JobEnvironment:
     """What the injected variables are made from.
 
     `endpoint` is the gateway's URL (None: the job uses no S3), `access_key` any text that tells the
-    gateway which job asks; `pfs_root` the folder that holds the inputs' files.
+    gateway which job asks; `pfs_root` the folder that holds the inputs' files; `folder` is the
+    attempt's own, for what contributors write.
     """
 
     job_id: str
@@ -65,6 +80,7 @@ class JobEnvironment:
     pfs_root: str
     inputs: Sequence[InputVariable] = ()
     contributors: Sequence[Contributor] = ()
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +125,6 @@ def build_environment(
         **s3_variables(job.endpoint, job.access_key),
         **no_proxy(job.endpoint, user),
     }
-    for contribute in job.contributors:
-        injected.update(contribute(job))
     away = {name for name in user if LEADING_AWAY.fullmatch(name)}
     kept = {name: value for name, value in user.items() if name not in away}
     variables = {**kept, **injected, **transform}
@@ -119,6 +133,10 @@ def build_environment(
         notes.append("the AWS configuration files of the user are not read")
     if any(user.get(name) for name in _PROXIES):
         notes.append("NO_PROXY covers the gateway")
+    for contribute in job.contributors:
+        contribution = contribute(job, variables)
+        variables.update(contribution.variables)
+        notes.extend(contribution.notes)
     return ProcessEnvironment(
         variables,
         removed=tuple(sorted(name for name in away if name not in variables)),

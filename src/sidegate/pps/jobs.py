@@ -33,6 +33,7 @@ from sidegate.pps.runners.local import LocalJob
 from sidegate.pps.sessions import OpenSession
 from sidegate.pps.spec import PipelineSpec, Transform
 from sidegate.pps.states import JobState, check_transition
+from sidegate.pps.traffic import JobTraffic, TrafficCallback, ignore_traffic
 
 _MICROSECONDS = 1_000_000
 
@@ -61,8 +62,12 @@ def run_job(
     setting: RunSetting,
     open_session: OpenSession,
     on_log: LogCallback,
+    on_traffic: TrafficCallback = ignore_traffic,
 ) -> JobRecord:
     """Run one job on the heads of the spec's inputs; return its record.
+
+    `on_log` and `on_traffic` are called in this thread, the latter some times per second while a
+    process runs.
 
     Raises SpecError for a spec that is refused, before anything is made. After that every end is a
     state: SUCCESS with one new commit, or FAILURE, KILLED, UNRUNNABLE without a trace in PFS. Ctrl-C
@@ -79,7 +84,7 @@ def run_job(
         )
     check_repos(store, spec)
     _ensure_output_repo(store, spec)
-    job = _Job(store, spec, setting, open_session, policy)
+    job = _Job(store, spec, setting, open_session, policy, JobTraffic(on_traffic))
     log_file = log_path(store.directory, job.id)
     with JobLog(log_file, on_log, lambda: store.clock() / _MICROSECONDS) as log:
         for warning in warnings:
@@ -115,13 +120,20 @@ class _Job:
     """One job on its way through its states."""
 
     def __init__(
-        self, store: Store, spec: PipelineSpec, setting: RunSetting, open_session: OpenSession, policy: str
+        self,
+        store: Store,
+        spec: PipelineSpec,
+        setting: RunSetting,
+        open_session: OpenSession,
+        policy: str,
+        traffic: JobTraffic,
     ) -> None:
         self.store = store
         self.spec = spec
         self.setting = setting
         self.open_session = open_session
         self.policy = policy
+        self.traffic = traffic
         self.id = secrets.token_hex(16)
         self.output_commit_id = new_commit_id()
         self.state = JobState.CREATED
@@ -214,6 +226,7 @@ class _Job:
                 outputs = [runs.run(datum) for datum in datums]
             finally:
                 self.details["failed_attempts"] = runs.failures
+                self.details["traffic"] = self.traffic.as_document()
             runs.watch.check()
         else:
             log.say("the inputs match no datum: there is nothing to run, and the output is empty")
@@ -264,6 +277,7 @@ class _Job:
             open_session=self.open_session,
             out_policy=self.policy,
             on_attempt=lambda count: self.store.jobs.update(self.id, attempts=count),
+            traffic=self.traffic,
         )
 
     def _isolate(self, pinned: Sequence[PinnedInput], folder: RunFolder, log: JobLog) -> Isolation:

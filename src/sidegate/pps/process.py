@@ -25,6 +25,9 @@ from sidegate.pps.lines import LineSplitter
 from sidegate.pps.process_family import ProcessFamily
 
 GRACE_SECONDS = 10.0
+_SETTLE_SECONDS = 1.0
+"""Time for what ends by itself with its leader: the JVM of `python job.py` with PySpark needs 0.4 s."""
+
 _ASK_SECONDS = 0.2
 _DRAIN_SECONDS = 1.0
 _BLOCK_BYTES = 64 * 1024
@@ -243,6 +246,10 @@ class _Run:
     def _end_survivors(self) -> None:
         """End what the leader left behind, with what remains of the grace time."""
         survivors = self.family.survivors()
+        settled_at = time.monotonic() + _SETTLE_SECONDS
+        while survivors and self.kill_at is None and time.monotonic() < settled_at:
+            self._move(0.02)
+            survivors = self.family.survivors()
         self.left_behind = len(survivors) if self.kill_at is None else 0
         if survivors and self.kill_at is None:
             self._terminate(self.ending)

@@ -266,6 +266,15 @@ def inputs_follow_branches(spec: PipelineSpec) -> Iterator[SpecError]:
             yield refuse(spec, path, "inputs follow branches, not commits", "remove it and write branch")
 
 
+def input_branches_are_names(spec: PipelineSpec) -> Iterator[SpecError]:
+    """An input's branch can be the name of one."""
+    for node in spec.pfs_inputs():
+        try:
+            check_name("branch", node.branch)
+        except Invalid as error:
+            yield refuse(spec, join_path(node.path, "branch"), error.message, error.remedy or "rename it")
+
+
 def s3_input_shows_whole_commit(spec: PipelineSpec) -> Iterator[SpecError]:
     """An S3 input has `glob: "/"`; without a glob it is refused, too."""
     for node in spec.pfs_inputs():
@@ -368,6 +377,7 @@ REFUSALS: tuple[Rule, ...] = (
     spout_has_no_input,
     input_is_given,
     inputs_follow_branches,
+    input_branches_are_names,
     s3_input_shows_whole_commit,
     glob_is_readable,
     s3_input_is_not_lazy,

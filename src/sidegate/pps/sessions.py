@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
+from sidegate.pps.traffic import SessionTraffic
 
 
 def keep_all(path: str) -> bool:
@@ -41,6 +42,9 @@ class Session(Protocol):
 
     def verdict(self) -> Verdict:
         """Close the output to writes and judge it; asked once, after success."""
+
+    def traffic(self) -> SessionTraffic:
+        """Return what was read and written so far; cheap, and for any thread."""
 
 
 class OpenSession(Protocol):

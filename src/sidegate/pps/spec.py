@@ -168,7 +168,7 @@ def parse_spec(text: str) -> PipelineSpec:
         input=_build_input(document["input"], "input", reading) if "input" in document else None,
         s3_out=document.get("s3_out", False),
         output_branch=document.get("output_branch", DEFAULT_BRANCH),
-        datum_tries=document.get("datum_tries") or DEFAULT_DATUM_TRIES,
+        datum_tries=document.get("datum_tries", DEFAULT_DATUM_TRIES),
         datum_timeout_seconds=_seconds(document.get("datum_timeout")),
         job_timeout_seconds=_seconds(document.get("job_timeout")),
         description=document.get("description", ""),

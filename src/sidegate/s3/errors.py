@@ -80,6 +80,8 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     # The one throttling answer that every SDK retries (measured).
     "SlowDown": (503, "Please reduce your request rate."),
+    # Not one of AWS's; 507 (RFC 4918 section 11.5) is what no SDK retries.
+    "StorageFull": (507, "The disk that holds the store is full."),
     "UnexpectedContent": (400, "This request does not support content."),
     "XAmzContentSHA256Mismatch": (
         400,

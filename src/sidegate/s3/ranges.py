@@ -10,8 +10,8 @@ import re
 
 from sidegate.s3.errors import S3Error
 
-# 19 digits hold every size; int() of thousands of digits is an attack.
-_RANGE = re.compile(rb"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.IGNORECASE).fullmatch
+# 64 digits are more than any size; int() of thousands of digits is an attack.
+_RANGE = re.compile(rb"\s*bytes\s*=\s*(\d{0,64})\s*-\s*(\d{0,64})\s*", re.IGNORECASE).fullmatch
 _COPY_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})").fullmatch
 
 

@@ -14,9 +14,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from sidegate.errors import Unavailable
+from sidegate.errors import SidegateError, Unavailable
+from sidegate.pfs.disk import storage_full, storage_read_only
 
 BUSY_SECONDS = 30
 
@@ -183,11 +185,20 @@ class Database:
 
 
 def _explain(error: BaseException) -> BaseException:
-    if isinstance(error, OperationalError) and "locked" in str(error):
+    """Return what SQLite's words mean for a person; https://www.sqlite.org/rescode.html."""
+    if not isinstance(error, OperationalError):
+        return error
+    text = str(error.orig)
+    if "locked" in text:
         return Unavailable(
             f"the catalog was busy for {BUSY_SECONDS} seconds",
             remedy="another sidegate process holds it; try again when it is done",
         )
+    # Without room for its shared-memory file SQLite cannot even read, and calls that an I/O error.
+    if "disk is full" in text or "disk I/O error" in text:
+        return storage_full()
+    if "readonly" in text or "unable to open" in text:
+        return storage_read_only()
     return error
 
 
@@ -204,6 +215,13 @@ def open_engine(path: Path) -> Engine:
         pool_size=32,
         max_overflow=-1,  # the threads are the limit: each has one connection, and one for lookups
     )
+
+    @event.listens_for(engine, "handle_error")
+    def explain(context: ExceptionContext) -> None:
+        if context.sqlalchemy_exception is not None:
+            explained = _explain(context.sqlalchemy_exception)
+            if isinstance(explained, SidegateError):
+                raise explained from context.original_exception
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -113,6 +113,7 @@ class LocalAttempt:
                 pfs_root=self.workspace.seen_as,
                 inputs=inputs,
                 contributors=self.job.contributors,
+                folder=self.directory,
             ),
             self.job.environment,
             self.job.transform.env or {},
