@@ -65,6 +65,13 @@ def test_what_is_written_over_s3_is_finished_by_command(run, tmp_path: Path) -> 
     assert run("file", "cat", "labs:/x").out == "over S3"
 
 
+def test_etags_are_md5_where_asked(run, tmp_path: Path) -> None:
+    with serving(tmp_path, "--etag", "md5") as (endpoint, _):
+        put(f"{endpoint}/labs/x", b"hello")
+        with urllib.request.urlopen(f"{endpoint}/labs/x") as answer:
+            assert answer.headers["etag"] == '"5d41402abc4b2a76b9719d911017c592"'
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

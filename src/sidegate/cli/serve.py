@@ -62,6 +62,13 @@ SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
     show_default=True,
     help="What a write survives once it is acknowledged: a kill, or a power cut.",
 )
+@click.option(
+    "--etag",
+    type=click.Choice(["opaque", "md5"]),
+    default="opaque",
+    show_default=True,
+    help="What an object's ETag is made from; md5, for clients that compare it, costs half the upload speed.",
+)
 @click.option("--domain", metavar="NAME", multiple=True, help="Also take BUCKET.NAME as a host name.")
 @json_option
 @click.pass_context
@@ -71,6 +78,7 @@ def command(
     finish_after: float | None,
     anonymous: bool,
     durability: Durability,
+    etag: str,
     domain: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -93,6 +101,7 @@ def command(
         anonymous=anonymous,
         loop=loop,
         parser=parser,
+        md5_tags=etag == "md5",
         access_keys=_access_keys(os.environ),
         base_domains=(*DEFAULT_DOMAINS, *domain),
     )
