@@ -29,7 +29,7 @@ resolve() { # OUTPUT ARGUMENT…
 
 trap 'rm -f "$all"' EXIT
 if [[ -n ${KEEP:-} ]]; then
-  sort --unique requirements/*.lock > "$all"
+  sort --unique requirements/{check,demo,test}.lock > "$all"
   resolve "$all" "${parts[@]}"
 else
   resolve "$all" --upgrade "${parts[@]}"

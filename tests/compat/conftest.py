@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_jobs import ClientJob, World, make_world
+from client_report import ClientReport
+from clients import Client
 
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
@@ -122,3 +125,38 @@ def aws(tmp_path: Path) -> Callable[..., str]:
         return done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The store behind the jobs of all clients, with 10 000 files in their input."""
+    yield from make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def client_job(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ClientJob]]:
+    """The job of a client, which lasts until another one is asked for."""
+    current: list[tuple[object, ClientJob]] = []
+
+    def find(client: Client, *, own_reads: bool) -> ClientJob:
+        wanted = (client.name, own_reads)
+        if current and current[0][0] != wanted:
+            current.pop()[1].close()
+        if not current:
+            job = ClientJob(world, client, tmp_path_factory.mktemp("client"), own_reads=own_reads)
+            current.append((wanted, job))
+        return current[0][1]
+
+    yield find
+    for _, job in current:
+        job.close()
+
+
+@pytest.fixture(scope="session")
+def report() -> Iterator[ClientReport]:
+    """What was found, written to the file that SIDEGATE_COMPAT_REPORT names."""
+    found = ClientReport()
+    yield found
+    target = os.environ.get("SIDEGATE_COMPAT_REPORT")
+    if target:
+        Path(target).write_text(found.render())
