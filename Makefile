@@ -13,12 +13,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV ?= .venv
 SIZE_MIB ?= 64
 TESTS ?= tests
+SPARK ?= 4.0
+ROWS ?= 1000000
+MARK ?= slow or not slow
 # What touches no compiled code: one run of these is enough.
 NATIVE_FREE := tests/http tests/pps
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help demo test test-native test-portable check format docs bench bench-smoke wheels lock clean
+.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-smoke wheels lock lock-clients compat clean
 
 help: ## list these commands
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -27,15 +30,26 @@ demo: ## run the examples on real data and show what happened (SIZE_MIB=64)
 	scripts/environment.sh demo
 	python3 examples/labresults/demo.py --size-mib $(SIZE_MIB)
 
+demo-spark: ## run an unchanged PySpark job, and the same on local disk (ROWS=1000000 SPARK=4.0)
+	scripts/environment.sh demo
+	scripts/spark_environment.sh $(SPARK)
+	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 examples/spark/demo.py --rows $(ROWS)
+
 test: test-native test-portable ## run all tests, compiled and portable (TESTS=tests/s3 for some)
 
-test-native: ## run the tests with the native extension
+test-native: ## run the tests with the native extension, and the small S3 clients
 	scripts/environment.sh test
-	SIDEGATE_NATIVE=require python3 -m pytest $(TESTS)
+	if [[ "$(TESTS)" =~ ^tests$$|compat ]]; then scripts/client_environments.sh core; fi
+	SIDEGATE_NATIVE=require SIDEGATE_CLIENTS=core python3 -m pytest $(TESTS)
 
 test-portable: ## run the tests in plain Python, without those marked slow
 	scripts/environment.sh test
 	SIDEGATE_NATIVE=off python3 -m pytest -m "not slow" $(NATIVE_FREE:%=--ignore=%) $(TESTS)
+
+test-spark: ## run jobs of real Sparks, 3.5 and 4.0 (MARK="not slow" for the part that CI runs each time)
+	scripts/environment.sh test
+	scripts/spark_environment.sh 3.5 4.0
+	SIDEGATE_NATIVE=require python3 -m pytest tests/spark -m "spark and ($(MARK))"
 
 check: ## formatting, lint, types, layers, native compiler hints
 	scripts/environment.sh check
@@ -72,7 +86,18 @@ wheels: ## build sdist, native wheel and pure wheel into dist/, and look inside
 lock: ## resolve requirements/*.lock anew (KEEP=1: change no version without need)
 	scripts/lock.sh
 
+lock-clients: ## resolve requirements/clients-*.lock anew
+	scripts/lock_clients.sh
+
+compat: ## drive every S3 client, also the large ones, and write docs/clients.md
+	scripts/environment.sh test
+	scripts/client_environments.sh --try core s3fs kfp torch
+	mkdir -p build
+	rm -f build/compat.json
+	status=0; SIDEGATE_NATIVE=require SIDEGATE_COMPAT_REPORT=build/compat.json python3 -m pytest tests/compat || status=$$?; \
+	  python3 scripts/write_clients_table.py build/compat.json; exit $$status
+
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .cache build dist demo .benchmarks .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-clients .cache build dist demo .benchmarks .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	rm -rf src/*.egg-info src/sidegate/native/*.so
 	find src tests bench examples -name __pycache__ -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ from sidegate.pps.process_family import ProcessFamily
 
 GRACE_SECONDS = 10.0
 _SETTLE_SECONDS = 1.0
-"""Time for what ends by itself with its leader: the JVM of `python job.py` with PySpark needs 0.4 s."""
+"""Time for what ends by itself with its leader, as the JVM of `python job.py` with PySpark does."""
 
 _ASK_SECONDS = 0.2
 _DRAIN_SECONDS = 1.0
