@@ -20,6 +20,7 @@ from sidegate.s3.documents import DeleteDocument, parse_delete
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
 from sidegate.s3.names import check_key
+from sidegate.s3.payload import PayloadDigests
 from sidegate.s3.responses import render_copy_object, render_delete
 from sidegate.s3.writing import CopySource, parse_copy, parse_put
 
@@ -29,7 +30,7 @@ async def put_object(context: Context, request: S3Request) -> Response:
     put = parse_put(request.target, request.headers)
     view = await context.run(lambda: context.namespace.get(request.bucket).writable())
 
-    def store(received: Received) -> FileRecord:
+    def store(received: Received) -> tuple[FileRecord, PayloadDigests]:
         digests = received.digests
         record = context.store.record(
             received.extents,
@@ -37,18 +38,11 @@ async def put_object(context: Context, request: S3Request) -> Response:
             tag=digests.md5_hex if context.md5_tags else None,
         )
         view.put_many([(request.key, record)], expectation(put.conditions))
-        return record
-
-    digests: list[Received] = []
-
-    def remember(received: Received) -> FileRecord:
-        digests.append(received)
-        return store(received)
+        return record, digests
 
     with context.activity.writing(view.scope):
-        record = await receive(context, request, remember)
-    headers = [(b"etag", format_etag(record.tag)), *digests[0].digests.echo_headers()]
-    return Response(200, headers)
+        record, digests = await receive(context, request, store)
+    return Response(200, [(b"etag", format_etag(record.tag)), *digests.echo_headers()])
 
 
 async def copy_object(context: Context, request: S3Request) -> Response:
