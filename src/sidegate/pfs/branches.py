@@ -12,6 +12,7 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, REPOS, STAGED, STAGINGS, UPLOADS
 from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import CommitId, check_name
+from sidegate.pfs.pending import is_pending
 from sidegate.pfs.uploads import delete_uploads
 
 DEFAULT_BRANCH = "master"
@@ -69,9 +70,7 @@ class Branches:
         def operation(connection: Connection) -> None:
             if select_branch(connection, repo, name) is None:
                 raise NotFound(f"there is no branch {repo}@{name}", branch=name)
-            open_commit = select(STAGINGS.c.id).where(
-                STAGINGS.c.repo == repo, STAGINGS.c.branch == name, STAGINGS.c.purpose != "attempt"
-            )
+            open_commit = select(STAGINGS.c.id).where(is_pending(repo, name))
             if connection.execute(open_commit).first() is not None:
                 raise Conflict(
                     f"branch {repo}@{name} has an open commit",
@@ -86,9 +85,7 @@ class Branches:
 
         def operation(connection: Connection) -> None:
             require_empty(connection, repo, name)
-            pending = select(STAGINGS.c.id).where(
-                STAGINGS.c.repo == repo, STAGINGS.c.branch == name, STAGINGS.c.purpose != "attempt"
-            )
+            pending = select(STAGINGS.c.id).where(is_pending(repo, name))
             uploads = select(UPLOADS.c.id).where(UPLOADS.c.scope == f"{repo}@{name}")
             delete_uploads(connection, list(connection.execute(uploads).scalars()))
             connection.execute(delete(STAGED).where(STAGED.c.staging.in_(pending)))

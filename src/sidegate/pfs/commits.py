@@ -13,6 +13,7 @@ from sidegate.pfs.branches import DEFAULT_BRANCH, move_head, select_branch
 from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, STAGINGS
 from sidegate.pfs.ids import CommitId, NodeId
+from sidegate.pfs.pending import is_pending
 from sidegate.pfs.running_jobs import require_no_running_job
 
 _REFERENCE = re.compile(r"(?P<base>[a-zA-Z0-9_-]+)(?P<steps>(?:\^|~[0-9]{1,9})*)")
@@ -178,9 +179,7 @@ def _check_branches(connection: Connection, commit: Commit) -> None:
             f"commit {commit.id} is the head of branch {commit.repo}@{other} too",
             remedy=f"delete that branch first: `sidegate branch delete {commit.repo}@{other}`",
         )
-    pending = select(STAGINGS.c.id).where(
-        STAGINGS.c.repo == commit.repo, STAGINGS.c.branch == commit.branch, STAGINGS.c.purpose != "attempt"
-    )
+    pending = select(STAGINGS.c.id).where(is_pending(commit.repo, commit.branch))
     if connection.execute(pending).first() is not None:
         raise Conflict(
             f"branch {commit.repo}@{commit.branch} has an open commit on top of {commit.id}",

@@ -22,6 +22,7 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
+from sidegate.pfs.pending import is_pending
 
 Purpose = Literal["attempt", "open", "finishing"]
 
@@ -289,11 +290,7 @@ def select_open(connection: Connection, repo: str, branch: str) -> StagingInfo |
 
 def select_pending(connection: Connection, repo: str, branch: str) -> list[StagingInfo]:
     """Return the stagings laid over the branch's head, oldest first."""
-    query = (
-        select(*_COLUMNS)
-        .where(STAGINGS.c.repo == repo, STAGINGS.c.branch == branch, STAGINGS.c.purpose != "attempt")
-        .order_by(STAGINGS.c.created_us, STAGINGS.c.id)
-    )
+    query = select(*_COLUMNS).where(is_pending(repo, branch)).order_by(STAGINGS.c.created_us, STAGINGS.c.id)
     return [StagingInfo(*row) for row in connection.execute(query)]
 
 

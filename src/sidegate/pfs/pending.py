@@ -1,0 +1,12 @@
+"""Which stagings are laid over a branch: all but the private ones of attempts."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_
+
+from sidegate.pfs.catalog.schema import STAGINGS
+
+
+def is_pending(repo: str, branch: str) -> ColumnElement[bool]:
+    """Return the condition that a staging is an open or finishing commit of the branch."""
+    return and_(STAGINGS.c.repo == repo, STAGINGS.c.branch == branch, STAGINGS.c.purpose != "attempt")
