@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidegate.gateway.resolved import ResolvedCache, ResolvedObject
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -40,6 +41,12 @@ class Bucket(Protocol):
     @property
     def tree(self) -> Tree | None:
         """The immutable tree behind it, None where it may change."""
+
+    def recall(self, resolved: ResolvedCache, key: str) -> ResolvedObject | None:
+        """Return an object whose data may be read, if memory knows what it is right now.
+
+        Called on the event loop: no I/O, no waiting.  None means "ask `files`".
+        """
 
     def writable(self) -> WritableView:
         """Return where writes go; raises S3Error AccessDenied if nowhere."""
@@ -72,6 +79,10 @@ class CommitBucket:
         """The commit's files."""
         return self.tree
 
+    def recall(self, resolved: ResolvedCache, key: str) -> ResolvedObject | None:
+        """Return what was resolved before: a commit never changes."""
+        return resolved.get(self.tree.root, key)
+
     def writable(self) -> WritableView:
         """Refuse: a commit is immutable."""
         raise S3Error("AccessDenied", self.reason)
@@ -99,6 +110,10 @@ class OutputBucket:
     def files(self) -> FileView:
         """What this attempt wrote."""
         return self.staging
+
+    def recall(self, resolved: ResolvedCache, key: str) -> ResolvedObject | None:
+        """Return None: what may be read is for `check_read` to say."""
+        return None
 
     @property
     def upload_scope(self) -> str | None:
@@ -134,6 +149,10 @@ class BranchBucket:
     def files(self) -> FileView:
         """The branch's files with its open writes."""
         return self.view
+
+    def recall(self, resolved: ResolvedCache, key: str) -> ResolvedObject | None:
+        """Return None: any process may write to the branch at any time."""
+        return None
 
     @property
     def upload_scope(self) -> str | None:

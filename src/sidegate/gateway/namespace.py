@@ -17,7 +17,11 @@ class Namespace(Protocol):
         """Where requests are counted, None where nobody asks."""
 
     def peek(self, name: str) -> Bucket | None:
-        """Return a bucket that is known without I/O, else None."""
+        """Return a bucket as it is right now if that is known without I/O, else None.
+
+        Called on the event loop for each request: what it returns holds for that
+        request only.
+        """
 
     def get(self, name: str) -> Bucket:
         """Return a bucket; raises S3Error NoSuchBucket, AccessDenied when closed."""

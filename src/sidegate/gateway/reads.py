@@ -26,12 +26,8 @@ SMALL_BYTES = 64 << 10
 def answer_from_memory(context: Context, request: S3Request) -> Response | None:
     """Answer a read whose bucket and object are in memory, else return None."""
     bucket = context.namespace.peek(request.bucket)
-    if bucket is None or bucket.tree is None:
-        return None
-    resolved = context.resolved.get(bucket.tree.root, request.key)
-    if resolved is None:
-        return None
-    return _respond(context, request, resolved)
+    resolved = bucket.recall(context.resolved, request.key) if bucket is not None else None
+    return _respond(context, request, resolved) if resolved is not None else None
 
 
 async def read_object(context: Context, request: S3Request) -> Response:

@@ -7,8 +7,6 @@ cached, so nothing ever goes stale.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 
 from sidegate.gateway.objects import describe
@@ -43,32 +41,35 @@ def resolve(store: Store, record: FileRecord) -> ResolvedObject:
 
 
 class ResolvedCache:
-    """Least-recently-used resolved objects, bounded in bytes."""
+    """Resolved objects that were asked for lately, bounded in bytes.
+
+    Two generations of half the bound each: when the young one is full it
+    becomes the old one, and what was in the old one and was not asked for
+    meanwhile is gone.  So a hit costs one look-up and moves nothing.
+    """
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
-        self._limit_bytes = limit_bytes
-        self._objects: OrderedDict[tuple[NodeId, str], ResolvedObject] = OrderedDict()
-        self._bytes = 0
+        self._generation_bytes = limit_bytes // 2
+        self._young: dict[tuple[NodeId, str], ResolvedObject] = {}
+        self._old: dict[tuple[NodeId, str], ResolvedObject] = {}
+        self._young_bytes = 0
         self._lock = threading.Lock()
 
     def get(self, root: NodeId, key: str) -> ResolvedObject | None:
-        """Return a resolved object, or None when it is not in memory.
-
-        Takes no lock: each step is atomic, and an entry that goes meanwhile was
-        the oldest anyway.
-        """
-        found = self._objects.get((root, key))
-        if found is not None:
-            with suppress(KeyError):
-                self._objects.move_to_end((root, key))
+        """Return a resolved object, or None when it is not in memory."""
+        found = self._young.get((root, key))
+        if found is None:
+            found = self._old.get((root, key))
+            if found is not None:
+                self.put(root, key, found)
         return found
 
     def put(self, root: NodeId, key: str, resolved: ResolvedObject) -> None:
-        """Keep an object."""
+        """Keep an object; safe to call from any thread."""
         with self._lock:
-            if (root, key) in self._objects:
+            if (root, key) in self._young:
                 return
-            self._objects[(root, key)] = resolved
-            self._bytes += resolved.memory_bytes
-            while self._bytes > self._limit_bytes and len(self._objects) > 1:
-                self._bytes -= self._objects.popitem(last=False)[1].memory_bytes
+            self._young[(root, key)] = resolved
+            self._young_bytes += resolved.memory_bytes
+            if self._young_bytes > self._generation_bytes:
+                self._old, self._young, self._young_bytes = self._young, {}, 0
