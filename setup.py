@@ -9,7 +9,11 @@ import os
 
 from setuptools import Extension, setup
 
-MODULES = {"sidegate.native._gear": "ext/gear.pyx", "sidegate.native._aws_chunked": "ext/aws_chunked.pyx"}
+MODULES = {
+    "sidegate.native._gear": "ext/gear.pyx",
+    "sidegate.native._aws_chunked": "ext/aws_chunked.pyx",
+    "sidegate.native._load": "ext/load.pyx",
+}
 
 
 def native_modules() -> list[Extension]:

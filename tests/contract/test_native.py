@@ -31,12 +31,14 @@ PURE_INPUT_BYTES = 1 << 20
 def twin(request: pytest.FixtureRequest) -> SimpleNamespace:
     mode = {"native": "require", "pure": "off"}[request.param]
     try:
-        selection, (gear, aws_chunked) = select(mode)
+        selection, modules = select(mode)
     except ModuleNotFoundError as absent:
         pytest.skip(f"not compiled: {absent}")
     assert selection.implementation == request.param
     return SimpleNamespace(
-        name=request.param, GearScanner=gear.GearScanner, AwsChunkedDecoder=aws_chunked.AwsChunkedDecoder
+        name=request.param,
+        GearScanner=modules["gear"].GearScanner,
+        AwsChunkedDecoder=modules["aws_chunked"].AwsChunkedDecoder,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidegate.errors import Invalid
-from sidegate.native import describe, select
+from sidegate.native import MODULES, describe, select
 
 GEAR, AWS_CHUNKED = "sidegate.native._gear", "sidegate.native._aws_chunked"
 INSTALLED = "compiled"
@@ -24,7 +24,7 @@ def loader(failures: dict[str, Exception]) -> Any:
     def load(name: str) -> Any:
         if name in failures:
             raise failures[name]
-        return INSTALLED if name in (GEAR, AWS_CHUNKED) else import_module(name)
+        return INSTALLED if name.startswith("sidegate.native._") else import_module(name)
 
     return load
 
@@ -48,9 +48,9 @@ def test_modes_choose(mode: str, failures: dict[str, Exception], implementation:
     selection, modules = select(mode, loader(failures))
     assert (selection.mode, selection.implementation) == (mode, implementation)
     assert reason in selection.reason
-    names = [getattr(module, "__name__", module) for module in modules]
-    twins = ["sidegate.native.pure.gear", "sidegate.native.pure.aws_chunked"]
-    assert names == (twins if implementation == "pure" else [INSTALLED, INSTALLED])
+    loaded = {name: getattr(module, "__name__", module) for name, module in modules.items()}
+    twins = {name: f"sidegate.native.pure.{name}" for name in MODULES}
+    assert loaded == (twins if implementation == "pure" else dict.fromkeys(MODULES, INSTALLED))
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,12 @@ from sidegate.native import FramingError, select
 from sidegate.native.framing import MAX_HEADER_LINE_BYTES, MAX_TRAILER_BYTES
 
 try:
-    _, (native_gear, native_aws_chunked) = select("require")
+    _, native = select("require")
 except ModuleNotFoundError as absent:
     pytest.skip(f"nothing to compare, not compiled: {absent}", allow_module_level=True)
-_, (pure_gear, pure_aws_chunked) = select("off")
+_, pure = select("off")
+native_gear, native_aws_chunked = native["gear"], native["aws_chunked"]
+pure_gear, pure_aws_chunked = pure["gear"], pure["aws_chunked"]
 
 Outcome = tuple[Any, ...]
 

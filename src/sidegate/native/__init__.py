@@ -16,24 +16,26 @@ from sidegate.errors import Invalid
 from sidegate.native.framing import FramingError, FramingKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._gear import GearScanner
+    from sidegate.native._load import Script
 
 __all__ = [
     "AwsChunkedDecoder",
     "FramingError",
     "FramingKind",
     "GearScanner",
+    "Script",
     "Selection",
     "describe",
 ]
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-_COMPILED: Final = ("sidegate.native._gear", "sidegate.native._aws_chunked")
-_TWINS: Final = ("sidegate.native.pure.gear", "sidegate.native.pure.aws_chunked")
+MODULES: Final = ("gear", "aws_chunked", "load")
+_COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Selection:
     reason: str
 
 
-def select(mode: str, load: Callable[[str], Any] = import_module) -> tuple[Selection, tuple[Any, ...]]:
-    """Choose by `mode` and load the modules of gear and aws-chunked.
+def select(mode: str, load: Callable[[str], Any] = import_module) -> tuple[Selection, Mapping[str, Any]]:
+    """Choose by `mode` and load MODULES, returned by name.
 
     Raises Invalid for an unknown mode.  Only the absence of a compiled module
     itself makes `auto` fall back: one that is there and fails to load raises,
@@ -58,21 +60,26 @@ def select(mode: str, load: Callable[[str], Any] = import_module) -> tuple[Selec
         )
     if mode == "off":
         selection = Selection(mode, "pure", f"{VARIABLE}=off; right but several hundred times slower")
-        return selection, tuple(map(load, _TWINS))
+        return selection, _twins(load)
     try:
-        modules = tuple(map(load, _COMPILED))
+        modules = {name: load(path) for path, name in _COMPILED.items()}
     except ModuleNotFoundError as error:
         if mode == "require" or error.name not in _COMPILED:
             raise
         reason = f"{error.name} is not installed; the pure twin is right but several hundred times slower"
-        return Selection(mode, "pure", reason), tuple(map(load, _TWINS))
+        return Selection(mode, "pure", reason), _twins(load)
     return Selection(mode, "native", "the compiled modules are installed"), modules
 
 
-_selection, (_gear, _aws_chunked) = select(os.environ.get(VARIABLE, "auto"))
+def _twins(load: Callable[[str], Any]) -> Mapping[str, Any]:
+    return {name: load(f"sidegate.native.pure.{name}") for name in MODULES}
+
+
+_selection, _modules = select(os.environ.get(VARIABLE, "auto"))
 if not TYPE_CHECKING:
-    GearScanner = _gear.GearScanner
-    AwsChunkedDecoder = _aws_chunked.AwsChunkedDecoder
+    GearScanner = _modules["gear"].GearScanner
+    AwsChunkedDecoder = _modules["aws_chunked"].AwsChunkedDecoder
+    Script = _modules["load"].Script
 
 
 def describe() -> Selection:
