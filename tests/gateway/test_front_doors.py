@@ -7,7 +7,6 @@ import re
 import socket
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import boto3
@@ -19,6 +18,7 @@ from test_gateway_payloads import checksums
 from sidegate.app import SidecarSettings, session_opener, sidecar_domains
 from sidegate.gateway.context import Context
 from sidegate.gateway.gateway import Gateway
+from sidegate.gateway.threads import WorkThreads
 from sidegate.http.message import Request, Response
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -181,7 +181,7 @@ class UnwantedBody:
 )
 def test_a_refused_upload_costs_no_byte_of_its_body(job: Job, method: str, target: str, status: int) -> None:
     """The decision needs the head alone, so a client that waits for its 100 sends nothing."""
-    with ThreadPoolExecutor(1) as threads:
+    with WorkThreads(1, "test") as threads:
         gateway = Gateway(Context(job.store, job.session, threads))
         headers = [(b"host", b"x"), (b"expect", b"100-continue"), (b"content-length", b"1073741824")]
         request = Request(method, target.encode(), "1.1", headers, UnwantedBody(), "test")

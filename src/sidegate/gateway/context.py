@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from sidegate.gateway.activity import Activity
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
+from sidegate.gateway.threads import WorkThreads
 from sidegate.http.message import Body, Response
 from sidegate.pfs.store import Store
 from sidegate.s3.documents import MAX_DOCUMENT_BYTES
@@ -30,7 +29,7 @@ class Context:
 
     store: Store
     namespace: Namespace
-    threads: ThreadPoolExecutor
+    threads: WorkThreads
     resolved: ResolvedCache = field(default_factory=ResolvedCache)
     activity: Activity = field(default_factory=Activity)
     md5_tags: bool = False
@@ -38,7 +37,7 @@ class Context:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run blocking work in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, function)
+        return await self.threads.run(function)
 
 
 class S3Request(NamedTuple):

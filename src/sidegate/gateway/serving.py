@@ -10,7 +10,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context
 from sidegate.gateway.gateway import Gateway
 from sidegate.gateway.namespace import Namespace
+from sidegate.gateway.threads import WorkThreads
 from sidegate.http import loops
 from sidegate.http.server import Server
 from sidegate.pfs.store import Store
@@ -51,7 +51,7 @@ async def running_gateway(
     store: Store, namespace: Namespace, options: Options, activity: Activity | None = None
 ) -> AsyncIterator[Server]:
     """Serve until the block ends, then drain; raises Unavailable when the address is taken."""
-    with ThreadPoolExecutor(WORK_THREADS, thread_name_prefix="gateway") as threads:
+    with WorkThreads(WORK_THREADS, "gateway") as threads:
         context = Context(
             store, namespace, threads, activity=activity or Activity(), md5_tags=options.md5_tags
         )
