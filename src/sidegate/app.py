@@ -6,23 +6,40 @@ Gives the job runner its gateways and runs the open gateway.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 
 from sidegate.errors import Denied, Invalid
-from sidegate.gateway.activity import Activity
+from sidegate.gateway.activity import CELLS, Activity, SharedActivity
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.publication import judge_output
 from sidegate.gateway.quiet import finish_quiet
-from sidegate.gateway.serving import GatewayThread, Options, repeat, running_gateway
+from sidegate.gateway.serving import (
+    GRACE_SECONDS,
+    Elsewhere,
+    GatewayThread,
+    Options,
+    address_taken,
+    repeat,
+    repeating,
+    running_gateway,
+)
 from sidegate.gateway.session import JobSession
 from sidegate.gateway.traffic import COPY, BucketTraffic
 from sidegate.http import loops
+from sidegate.http.handover import Adoption
+from sidegate.http.supervisor import COLUMNS, ENDED, TAKEN, Supervisor, listen
+from sidegate.http.tally import Tally
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -143,6 +160,8 @@ class ServeSettings:
     parser: str = "auto"
     md5_tags: bool = False
     access_keys: Mapping[str, str] | None = None
+    workers: int = 1
+    """Processes that serve; one serves in this process."""
 
 
 def parse_address(address: str) -> tuple[str, int]:
@@ -181,14 +200,28 @@ def serve(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]
     """
     check_exposure(settings)
     tune_threads()
-    loops.run(_serve(store, settings, on_ready), settings.loop)
+    if settings.workers > 1:
+        _supervise(store, settings, on_ready)
+    else:
+        loops.run(_serve(store, settings, on_ready), settings.loop)
 
 
 async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    options = Options(
+    activity = Activity()
+    options = _options(store, settings)
+    async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
+        on_ready(_endpoint(*server.address))
+        finisher = _start_finisher(store, settings.finish_after_seconds, activity)
+        await stop.wait()
+        if finisher is not None:
+            finisher.cancel()
+
+
+def _options(store: Store, settings: ServeSettings, worker: str | None = None) -> Options:
+    return Options(
         host=settings.host,
         port=settings.port,
         base_domains=settings.base_domains,
@@ -196,15 +229,84 @@ async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str]
         loop=settings.loop,
         parser=settings.parser,
         md5_tags=settings.md5_tags,
+        worker=worker,
     )
-    activity = Activity()
-    async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
-        host, port = server.address
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        finisher = _start_finisher(store, settings.finish_after_seconds, activity)
-        await stop.wait()
-        if finisher is not None:
-            finisher.cancel()
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _supervise(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
+    """Serve through worker processes; what must happen once happens in this one."""
+    try:
+        listeners = listen(settings.host, settings.port)
+    except OSError as error:
+        raise address_taken(settings.host, settings.port, error) from error
+    address = listeners[0].getsockname()[:2]
+    tally = Tally.create(settings.workers, COLUMNS + CELLS)
+    activity = SharedActivity([row[COLUMNS:] for row in tally.rows])
+    order = json.dumps(
+        {
+            "directory": str(store.directory.resolve()),
+            "durability": store.durability,
+            "settings": asdict(settings),
+        }
+    )
+
+    def start(number: int, channel: socket.socket) -> subprocess.Popen[bytes]:
+        return _start_worker(number, settings.workers, channel, tally, order)
+
+    supervisor = Supervisor(listeners, start, tally, grace_seconds=GRACE_SECONDS)
+    with ExitStack() as stack:
+        stack.callback(tally.close)
+        every = settings.finish_after_seconds
+        if every is not None:
+            action = partial(finish_quiet, store, every, activity)
+            stack.enter_context(repeating(action, _round_seconds(every)))
+        supervisor.run(lambda: on_ready(_endpoint(*address)))
+
+
+def _start_worker(
+    number: int, count: int, channel: socket.socket, tally: Tally, order: str
+) -> subprocess.Popen[bytes]:
+    descriptors = channel.fileno(), tally.fd
+    # -P: what lies in the current folder is nobody's module.
+    words = [sys.executable, "-P", "-m", "sidegate.worker", str(number), str(count), *map(str, descriptors)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, pass_fds=descriptors)
+    if process.stdin is not None:
+        # Not among the arguments, which anyone on the machine may read: it holds the keys.
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(order.encode())
+    return process
+
+
+def serve_as_worker(number: int, count: int, channel: socket.socket, tally_fd: int, order: str) -> None:
+    """Serve what the supervisor hands over, until it ends or SIGTERM comes; see `worker`."""
+    known = json.loads(order)
+    given = known["settings"]
+    settings = ServeSettings(**given | {"base_domains": tuple(given["base_domains"])})
+    tune_threads()
+    tally = Tally(tally_fd, count, COLUMNS + CELLS)
+    with Store.open(Path(known["directory"]), durability=known["durability"]) as store:
+        loops.run(
+            _serve_handed_over(store, settings, str(number), channel, tally.rows[number - 1]), settings.loop
+        )
+
+
+async def _serve_handed_over(
+    store: Store, settings: ServeSettings, worker: str, channel: socket.socket, row: memoryview
+) -> None:
+    def count(column: int) -> None:
+        row[column] += 1
+
+    activity = Activity(row[COLUMNS:])
+    options = _options(store, settings, worker)
+    accepted = Elsewhere(partial(count, ENDED))
+    async with running_gateway(store, GeneralNamespace(store), options, activity, accepted) as server:
+        adoption = Adoption(channel, server, on_taken=partial(count, TAKEN), on_failure=partial(count, ENDED))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, adoption.stop)
+        await adoption.run()
 
 
 def _start_finisher(
@@ -212,8 +314,13 @@ def _start_finisher(
 ) -> asyncio.Task[None] | None:
     if quiet_seconds is None:
         return None
-    every = min(max(quiet_seconds / 5, 0.05), 1.0)
-    return asyncio.create_task(repeat(lambda: finish_quiet(store, quiet_seconds, activity), every))
+    action = partial(finish_quiet, store, quiet_seconds, activity)
+    return asyncio.create_task(repeat(action, _round_seconds(quiet_seconds)))
+
+
+def _round_seconds(quiet_seconds: float) -> float:
+    """Return how often to look for open commits that have been quiet for so long."""
+    return min(max(quiet_seconds / 5, 0.05), 1.0)
 
 
 def tune_threads() -> None:

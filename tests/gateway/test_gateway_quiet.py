@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gateway_harness import Client, Clock, commit_files
 
-from sidegate.gateway.activity import Activity
+from sidegate.gateway.activity import CELLS, Activity, SharedActivity
 from sidegate.gateway.quiet import finish_quiet
 from sidegate.pfs.store import Store
 
@@ -107,3 +107,14 @@ def test_an_upload_abandoned_a_day_ago_holds_it_no_more(labs: Client, store: Sto
     labs.put("/labs/k", b"data")
     clock.advance(10)
     assert len(finish_quiet(store, 5, Activity())) == 1
+
+
+def test_what_another_process_receives_is_seen_in_common_memory() -> None:
+    cells = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(2)]
+    receiving, seen = Activity(cells[1]), SharedActivity(cells)
+    with receiving.writing("labs@master"):
+        with receiving.writing("labs@master"):
+            assert seen.is_busy("labs@master")
+            assert not seen.is_busy("other@master")
+        assert seen.is_busy("labs@master")
+    assert not seen.is_busy("labs@master")

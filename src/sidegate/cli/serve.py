@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.commands import Command, json_option
+from sidegate.cli.cores import usable_cores
 from sidegate.cli.durations import QUIET_TIME
 from sidegate.cli.http_choice import choose_http
 from sidegate.cli.printing import emit, note, say
@@ -24,6 +25,11 @@ DEFAULT_ADDRESS = "127.0.0.1:30600"
 """The port that Pachyderm gives its S3 gateway (its manual, "S3 Gateway")."""
 
 DEFAULT_DOMAINS = ("s3.localhost",)
+
+DEFAULT_WORKERS = 4
+"""More cores serve more than one machine's clients ask for, and each worker has its own memory."""
+
+MAX_WORKERS = 64
 
 ACCESS_KEY_VARIABLE = "SIDEGATE_ACCESS_KEY"
 SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
@@ -69,6 +75,12 @@ SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
     show_default=True,
     help="What an object's ETag is made from; md5, for clients that compare it, costs half the upload speed.",
 )
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, MAX_WORKERS),
+    help=f"Processes that share the work [default: one for each core, at most {DEFAULT_WORKERS}].",
+)
 @click.option("--domain", metavar="NAME", multiple=True, help="Also take BUCKET.NAME as a host name.")
 @json_option
 @click.pass_context
@@ -79,6 +91,7 @@ def command(
     anonymous: bool,
     durability: Durability,
     etag: str,
+    workers: int | None,
     domain: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -89,6 +102,9 @@ def command(
     gather in its open commit. With SIDEGATE_ACCESS_KEY and SIDEGATE_SECRET_KEY
     set, requests must be signed with them; without, it serves this machine
     only, unless --anonymous is given.
+
+    With several workers each connection is served by one process, and all
+    see each other's writes at once. One that dies is replaced.
     """
     from sidegate.app import ServeSettings, parse_address, serve
 
@@ -104,6 +120,7 @@ def command(
         md5_tags=etag == "md5",
         access_keys=_access_keys(os.environ),
         base_domains=(*DEFAULT_DOMAINS, *domain),
+        workers=workers or min(usable_cores(), DEFAULT_WORKERS),
     )
 
     def announce(endpoint: str) -> None:

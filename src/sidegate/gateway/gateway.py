@@ -29,6 +29,8 @@ from sidegate.s3.target import parse_target
 HEALTH_TARGET = b"/-/health"
 """No bucket can have this name: `-` is no valid repo or input."""
 
+WORKER_HEADER = b"x-sidegate-worker"
+
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Context, S3Request], Awaitable[Response]]
@@ -75,8 +77,13 @@ class Gateway:
         *,
         base_domains: tuple[str, ...] = (),
         authorize: Authorize | None = None,
+        worker: str | None = None,
     ) -> None:
+        """`worker` names this process to whoever asks for its health."""
         self._context = context
+        self._health_headers = [(b"content-type", b"text/plain")]
+        if worker is not None:
+            self._health_headers.append((WORKER_HEADER, worker.encode()))
         self._base_domains = base_domains
         self._authorize = authorize
         self._traffic = context.namespace.traffic
@@ -86,7 +93,7 @@ class Gateway:
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request: at once when memory can, else by a coroutine."""
         if request.target == HEALTH_TARGET:
-            return Response(200, [(b"content-type", b"text/plain")], b"ok\n")
+            return Response(200, list(self._health_headers), b"ok\n")
         understood = None
         try:
             understood = self._understand(request)

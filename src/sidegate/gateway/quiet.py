@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from sidegate.errors import Conflict, NotFound
-from sidegate.gateway.activity import Activity
+from sidegate.gateway.activity import Busyness
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import StagingInfo, open_key
 from sidegate.pfs.store import Store
@@ -21,10 +21,10 @@ UPLOAD_HOLDS_SECONDS = 24 * 3600
 _log = logging.getLogger(__name__)
 
 
-def finish_quiet(store: Store, quiet_seconds: float, activity: Activity) -> list[Commit]:
+def finish_quiet(store: Store, quiet_seconds: float, activity: Busyness) -> list[Commit]:
     """Publish every open commit that nothing was written to for `quiet_seconds`.
 
-    `activity` knows what this process is receiving.
+    `activity` knows what is being received.
     """
     published: list[Commit] = []
     latest_us = store.clock() - int(quiet_seconds * 1_000_000)
@@ -39,7 +39,7 @@ def finish_quiet(store: Store, quiet_seconds: float, activity: Activity) -> list
     return published
 
 
-def _is_busy(store: Store, info: StagingInfo, activity: Activity) -> bool:
+def _is_busy(store: Store, info: StagingInfo, activity: Busyness) -> bool:
     scope = open_key(info.repo, info.branch)
     oldest_us = store.clock() - UPLOAD_HOLDS_SECONDS * 1_000_000
     waiting = (upload for upload in store.uploads.unfinished(scope) if upload.created_us > oldest_us)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from sidegate.errors import SidegateError, Unavailable
@@ -44,19 +44,42 @@ class Options:
     parser: str = "auto"
     md5_tags: bool = False
     grace_seconds: float = GRACE_SECONDS
+    worker: str | None = None
+    """Who answers, where there are several: told by the health check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Connections are accepted by another process; `on_close` is told when one has ended."""
+
+    on_close: Callable[[], None]
 
 
 @asynccontextmanager
 async def running_gateway(
-    store: Store, namespace: Namespace, options: Options, activity: Activity | None = None
+    store: Store,
+    namespace: Namespace,
+    options: Options,
+    activity: Activity | None = None,
+    accepted: Elsewhere | None = None,
 ) -> AsyncIterator[Server]:
-    """Serve until the block ends, then drain; raises Unavailable when the address is taken."""
+    """Serve until the block ends, then drain; raises Unavailable when the address is taken.
+
+    Listens as `options` say, unless connections are accepted elsewhere.
+    """
     with WorkThreads(WORK_THREADS, "gateway") as threads:
         context = Context(
             store, namespace, threads, activity=activity or Activity(), md5_tags=options.md5_tags
         )
-        gateway = Gateway(context, base_domains=options.base_domains, authorize=options.authorize)
-        server = await _listen(gateway, options)
+        gateway = Gateway(
+            context, base_domains=options.base_domains, authorize=options.authorize, worker=options.worker
+        )
+        if accepted is None:
+            server = await _listen(gateway, options)
+        else:
+            server = Server.unbound(
+                gateway.handle, reject=gateway.reject, backend=options.parser, on_close=accepted.on_close
+            )
         try:
             yield server
         finally:
@@ -69,10 +92,15 @@ async def _listen(gateway: Gateway, options: Options) -> Server:
             gateway.handle, options.host, options.port, reject=gateway.reject, backend=options.parser
         )
     except OSError as error:
-        raise Unavailable(
-            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}",
-            remedy="choose another address or port",
-        ) from error
+        raise address_taken(options.host, options.port, error) from error
+
+
+def address_taken(host: str, port: int, error: OSError) -> Unavailable:
+    """Return what is raised when an address cannot be listened on."""
+    return Unavailable(
+        f"cannot listen on {host} port {port}: {error.strerror or error}",
+        remedy="choose another address or port",
+    )
 
 
 class GatewayThread:
@@ -129,7 +157,29 @@ async def repeat(action: Callable[[], object], every_seconds: float) -> None:
     """
     while True:
         await asyncio.sleep(every_seconds)
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, action)
-        except SidegateError as error:
-            _log.warning("%s", error)
+        await asyncio.get_running_loop().run_in_executor(None, _attempt, action)
+
+
+@contextmanager
+def repeating(action: Callable[[], object], every_seconds: float) -> Iterator[None]:
+    """Run `action` in a thread again and again while the block runs; as `repeat`, without a loop."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(every_seconds):
+            _attempt(action)
+
+    thread = threading.Thread(target=work, name="repeating", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except SidegateError as error:
+        _log.warning("%s", error)

@@ -22,16 +22,17 @@ BACKLOG = 1024
 
 
 class Server:
-    """An HTTP/1.1 server; made by `start`, ended by `drain`.
+    """An HTTP/1.1 server; made by `start` or `unbound`, ended by `drain`.
 
     Belongs to the event loop it was started on.
     """
 
-    def __init__(self, service: Service, listener: asyncio.Server) -> None:
+    def __init__(self, service: Service, listener: asyncio.Server | None) -> None:
         self._service = service
         self._listener = listener
-        host, port = listener.sockets[0].getsockname()[:2]
+        host, port = listener.sockets[0].getsockname()[:2] if listener is not None else ("", 0)
         self.address: tuple[str, int] = (host, port)
+        """Where it listens; ("", 0) when others accept for it."""
 
     @classmethod
     async def start(
@@ -63,6 +64,31 @@ class Server:
             )
         return cls(service, listener)
 
+    @classmethod
+    def unbound(
+        cls,
+        handler: Handler,
+        *,
+        limits: Limits | None = None,
+        reject: Reject = plain_rejection,
+        backend: str = "auto",
+        clock: Callable[[], float] = time.time,
+        on_close: Callable[[], None] | None = None,
+    ) -> Server:
+        """Return a server of the connections given to `adopt`; it listens nowhere.
+
+        `on_close` is called when one of them has ended.
+        """
+        loop = asyncio.get_running_loop()
+        parsers = select_parser(backend)
+        return cls(Service(handler, limits or Limits(), reject, parsers, clock, loop, on_close), None)
+
+    async def adopt(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted elsewhere; raises OSError if it is gone."""
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: Connection(self._service), connection
+        )
+
     @property
     def connection_count(self) -> int:
         """How many connections are open."""
@@ -77,7 +103,8 @@ class Server:
         """
         service = self._service
         service.draining = True
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
         for connection in list(service.connections):
             connection.begin_drain()
         try:

@@ -47,8 +47,10 @@ class Service:
         parsers: ParserFactory,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         self.handler = handler
+        self._on_close = on_close
         self.limits = limits
         self._reject = reject
         self.parsers = parsers
@@ -94,6 +96,8 @@ class Service:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        if self._on_close is not None:
+            self._on_close()
         self._note_end()
 
     def create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -59,6 +59,7 @@ class Store:
 
     def __init__(self, directory: Path, durability: Durability, clock: Callable[[], int]) -> None:
         self.directory = directory
+        self.durability = durability
         self.clock = clock
         self.chunks = ChunkStore(directory / "packs", clock)
         engine = open_engine(directory / "catalog.db")
