@@ -8,7 +8,9 @@ from sqlalchemy import Connection
 from pfs.samples import Clock, put
 from sidegate.errors import Conflict, NotFound, Precondition
 from sidegate.pfs import staging as staging_module
-from sidegate.pfs.files import FileRecord
+from sidegate.pfs.catalog.database import note_change
+from sidegate.pfs.files import FileRecord, decode_record, encode_record
+from sidegate.pfs.staging import changed_rows
 from sidegate.pfs.store import Store
 
 
@@ -62,6 +64,71 @@ def test_what_goes_with_a_write_happens_with_it_or_not_at_all(store: Store) -> N
     with pytest.raises(Conflict):
         staging.put_many([("a", put(store, b"one"))], also=fail)
     assert staging.get("a") is None
+
+
+def test_what_was_written_since_a_sequence(store: Store) -> None:
+    staging = store.stagings.begin_attempt("labs", "master")
+    one, two = encode_record(put(store, b"one")), encode_record(put(store, b"two"))
+
+    def since(sequence: int) -> tuple[dict[bytes, bytes | None], int]:
+        with store.database.read() as connection:
+            (info,) = (info for info in store.stagings.all() if info.id == staging.id)
+            return dict(changed_rows(connection, staging.id, sequence)), info.sequence
+
+    assert since(0) == ({}, 0)
+    staging.put_many([("a", decode_record(one)), ("b", decode_record(one))])
+    rows, first = since(0)
+    assert rows == {b"a": one, b"b": one}
+    staging.put("b", decode_record(two))
+    assert since(first) == ({b"b": two}, first + 1)
+    staging.delete(["a", "none"])
+    assert since(first + 1) == ({b"a": None}, first + 2)
+    assert since(first + 2) == ({}, first + 2)
+    store.stagings.write_open("labs", "master", [("x", None)])
+    (info,) = store.stagings.pending("labs", "master")
+    store.stagings.write_open("labs", "master", [("y", None)])
+    with store.database.read() as connection:
+        assert changed_rows(connection, info.id, info.sequence) == [(b"y", None)]
+
+
+def test_a_commit_tells_whose_readers_see_something_else(store: Store) -> None:
+    told: list[frozenset[str]] = []
+    store.database.on_committed.append(told.append)
+    staging = store.stagings.begin_attempt("labs", "master")
+    staging.put("a", put(store, b"one"))
+    staging.delete(["a"])
+    assert told == [frozenset({staging.id})] * 3
+    told.clear()
+    store.stagings.write_open("labs", "master", [("a", put(store, b"one"))])
+    store.finish_open("labs", "master")
+    assert set().union(*told) == {"labs@master"}
+    assert len(told) == 3, "the write, the end of writing, the new head"
+    told.clear()
+    store.database.write(lambda connection: None)
+    assert told == []
+    store.repos.create("other")
+    store.branches.create("other", "side")
+    store.branches.delete("other", "side")
+    store.repos.delete("other")
+    assert [set(scopes) for scopes in told] == [{"other"}, {"other@side"}, {"other@side"}, {"other"}]
+
+
+def test_what_failed_tells_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[frozenset[str]] = []
+    staging = store.stagings.begin_attempt("labs", "master")
+    record = put(store, b"one")
+    store.database.on_committed.append(told.append)
+
+    def broken() -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.chunks, "sync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            store.database.write(lambda connection: note_change(connection, "x"), durable=True)
+    assert told == []
+    staging.put("a", record)
+    assert told == [frozenset({staging.id})]
 
 
 def test_a_dropped_staging_is_closed(store: Store) -> None:

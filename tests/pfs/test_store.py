@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from pfs.samples import content, noise, put
 from sidegate.errors import AlreadyExists, Corrupt, NotFound, Unsupported
 from sidegate.pfs.layout import RawSlice
+from sidegate.pfs.staging import changed_rows
 from sidegate.pfs.store import Store
 
 
@@ -51,6 +53,30 @@ def test_the_schema_is_what_the_migrations_make(directory: Path) -> None:
 
     with Store.open(directory) as store, store.database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_what_was_staged_under_the_first_schema_is_kept(directory: Path) -> None:
+    with Store.open(directory) as store:
+        store.repos.create("labs")
+        staging = store.stagings.begin_attempt("labs", "master")
+        staging.put("a", put(store, b"one"))
+
+        def step_back(connection: Connection) -> None:
+            for statement in (
+                "DROP INDEX ix_staged_staging_sequence",
+                "ALTER TABLE staged DROP COLUMN sequence",
+                "ALTER TABLE stagings DROP COLUMN sequence",
+                "UPDATE alembic_version SET version_num = '0001'",
+            ):
+                connection.exec_driver_sql(statement)
+
+        store.database.write(step_back)
+    with Store.open(directory) as store:
+        kept = store.stagings.get(staging.id)
+        assert [path for path, _ in kept.files()] == ["a"]
+        kept.put("b", put(store, b"two"))
+        with store.database.read() as connection:
+            assert [path for path, _ in changed_rows(connection, staging.id, 0)] == [b"b"]
 
 
 @pytest.mark.usefixtures("small_cuts", "small_lists")

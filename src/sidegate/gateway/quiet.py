@@ -12,7 +12,8 @@ import logging
 from sidegate.errors import Conflict, NotFound
 from sidegate.gateway.activity import Busyness
 from sidegate.pfs.commits import Commit
-from sidegate.pfs.staging import StagingInfo, open_key
+from sidegate.pfs.pending import open_key
+from sidegate.pfs.staging import StagingInfo
 from sidegate.pfs.store import Store
 
 UPLOAD_HOLDS_SECONDS = 24 * 3600

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, literal, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Denied, NotFound
+from sidegate.pfs.catalog.database import note_change
 from sidegate.pfs.catalog.schema import STAGED
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.ids import check_name
 from sidegate.pfs.publish import Publication
-from sidegate.pfs.staging import select_open, staged_totals, touch, upsert_staged
+from sidegate.pfs.staging import next_sequence, select_open, staged_totals, touch, upsert_staged
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import Tree
 from sidegate.pfs.tree_edit import build
@@ -69,11 +70,10 @@ class BranchEdit:
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove paths."""
-        rows: list[dict[str, object]] = [
-            {"staging": self._staging.id, "path": path.encode(), "record": None} for path in paths
-        ]
+        rows: list[tuple[bytes, bytes | None]] = [(path.encode(), None) for path in paths]
         if rows:
-            self._store.database.write(lambda connection: upsert_staged(connection, rows))
+            staging = self._staging.id
+            self._store.database.write(lambda connection: upsert_staged(connection, staging, rows))
 
     def finish(self, description: str = "", *, even_unchanged: bool = False) -> EditOutcome:
         """Make the change one commit, or part of the open one; raises Conflict.
@@ -96,14 +96,16 @@ class BranchEdit:
         info = select_open(connection, self.repo, self.branch)
         if info is None:
             return False
-        columns = STAGED.c.path, STAGED.c.record
+        columns = STAGED.c.path, STAGED.c.record, literal(next_sequence(connection, info.id))
         own = select(literal(info.id), *columns).where(STAGED.c.staging == self._staging.id)
-        statement = insert(STAGED).from_select(["staging", "path", "record"], own)
+        statement = insert(STAGED).from_select(["staging", "path", "record", "sequence"], own)
         connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["staging", "path"], set_={"record": statement.excluded.record}
+                index_elements=["staging", "path"],
+                set_={"record": statement.excluded.record, "sequence": statement.excluded.sequence},
             )
         )
+        note_change(connection, info.scope)
         touch(connection, info.id, self._store.clock())
         return True
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, select, update
 
 from sidegate.errors import AlreadyExists, Conflict, NotFound
-from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.database import Database, note_change
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, REPOS, STAGED, STAGINGS, UPLOADS
 from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import CommitId, check_name
-from sidegate.pfs.pending import is_pending
+from sidegate.pfs.pending import is_pending, open_key
 from sidegate.pfs.uploads import delete_uploads
 
 DEFAULT_BRANCH = "master"
@@ -77,6 +77,7 @@ class Branches:
                     remedy=f"run `sidegate commit finish {repo}@{name}` first",
                 )
             connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
+            note_change(connection, open_key(repo, name))
 
         self._database.write(operation)
 
@@ -86,11 +87,12 @@ class Branches:
         def operation(connection: Connection) -> None:
             require_empty(connection, repo, name)
             pending = select(STAGINGS.c.id).where(is_pending(repo, name))
-            uploads = select(UPLOADS.c.id).where(UPLOADS.c.scope == f"{repo}@{name}")
+            uploads = select(UPLOADS.c.id).where(UPLOADS.c.scope == open_key(repo, name))
             delete_uploads(connection, list(connection.execute(uploads).scalars()))
             connection.execute(delete(STAGED).where(STAGED.c.staging.in_(pending)))
             connection.execute(delete(STAGINGS).where(STAGINGS.c.id.in_(pending)))
             connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
+            note_change(connection, open_key(repo, name))
 
         self._database.write(operation)
 
@@ -113,6 +115,7 @@ def insert_branch(connection: Connection, branch: Branch) -> None:
             repo=branch.repo, name=branch.name, head=branch.head, created_us=branch.created_us
         )
     )
+    note_change(connection, open_key(branch.repo, branch.name))
 
 
 def move_head(
@@ -130,6 +133,7 @@ def move_head(
         raise Conflict(
             f"branch {repo}@{name} has moved meanwhile", remedy="try again", repo=repo, branch=name
         )
+    note_change(connection, open_key(repo, name))
 
 
 def _check_head(connection: Connection, repo: str, head: CommitId | None) -> None:

@@ -138,7 +138,9 @@ class _Check:
     def _loose_records(self, connection: Connection) -> list[tuple[str, bytes]]:
         records = []
         stagings = set(connection.execute(select(STAGINGS.c.id)).scalars())
-        for staging, path, data in connection.execute(select(STAGED)):
+        for staging, path, data in connection.execute(
+            select(STAGED.c.staging, STAGED.c.path, STAGED.c.record)
+        ):
             if staging not in stagings:
                 self._catalog_fault(f"staging {staging}", "files are staged in it and it is not there")
             if data is not None:

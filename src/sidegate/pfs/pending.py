@@ -7,6 +7,11 @@ from sqlalchemy import ColumnElement, and_
 from sidegate.pfs.catalog.schema import STAGINGS
 
 
+def open_key(repo: str, branch: str) -> str:
+    """Return the unique key of a branch's open commit, and the scope of what belongs to the branch."""
+    return f"{repo}@{branch}"
+
+
 def is_pending(repo: str, branch: str) -> ColumnElement[bool]:
     """Return the condition that a staging is an open or finishing commit of the branch."""
     return and_(STAGINGS.c.repo == repo, STAGINGS.c.branch == branch, STAGINGS.c.purpose != "attempt")

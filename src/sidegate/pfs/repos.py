@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import Connection, delete, func, insert, select
 
 from sidegate.errors import AlreadyExists, Conflict, Denied, NotFound
-from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.database import Database, note_change
 from sidegate.pfs.catalog.schema import BRANCHES, COMMITS, PROVENANCE, REPOS, STAGED, STAGINGS, UPLOADS
 from sidegate.pfs.emptiness import require_empty
 from sidegate.pfs.ids import check_name
@@ -48,6 +48,7 @@ class Repos:
                     name=name, kind=kind, description=description, created_us=repo.created_us
                 )
             )
+            note_change(connection, name)
             return repo
 
         return self._database.write(operation)
@@ -132,3 +133,4 @@ def _delete(connection: Connection, name: str) -> None:
     connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == name))
     connection.execute(delete(COMMITS).where(COMMITS.c.repo == name))
     connection.execute(delete(REPOS).where(REPOS.c.name == name))
+    note_change(connection, name)

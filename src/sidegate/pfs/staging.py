@@ -8,21 +8,20 @@ becomes the next commit.  All state is in the catalog, so every process sees it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import IntegrityError
 
 from sidegate.errors import Conflict, NotFound
 from sidegate.pfs.branches import Branch, insert_branch, select_branch
-from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.database import Database, note_change
 from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
-from sidegate.pfs.pending import is_pending
+from sidegate.pfs.pending import is_pending, open_key
 
 Purpose = Literal["attempt", "open", "finishing"]
 
@@ -37,7 +36,10 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StagingInfo:
-    """One staging's row.  `held`: only `commit finish` ends it, no quiet time."""
+    """One staging's row.  `held`: only `commit finish` ends it, no quiet time.
+
+    `sequence` is that of the newest change in it, 0 while there is none.
+    """
 
     id: str
     purpose: Purpose
@@ -47,6 +49,12 @@ class StagingInfo:
     description: str
     created_us: int
     touched_us: int
+    sequence: int = 0
+
+    @property
+    def scope(self) -> str:
+        """The name that changes of it go by: the branch's for an open commit, else its own."""
+        return self.id if self.purpose == "attempt" else open_key(self.repo, self.branch)
 
 
 _COLUMNS = [STAGINGS.c[name] for name in StagingInfo.__slots__]
@@ -75,12 +83,13 @@ class Staging:
         also: Companion | None = None,
     ) -> None:
         """Set several records, and do `also`, in one transaction."""
-        rows = [staged_row(self.id, path, record) for path, record in files]
+        rows = [(path.encode(), encode_record(record)) for path, record in files]
 
         def operation(connection: Connection) -> None:
-            for row in rows if expect is not None else ():
-                expect(select_staged(connection, self.id, row["path"]))  # type: ignore[misc,arg-type]
-            upsert_staged(connection, rows)
+            for path, _ in rows if expect is not None else ():
+                expect(select_staged(connection, self.id, path))  # type: ignore[misc]
+            upsert_staged(connection, self.id, rows)
+            note_change(connection, self.id)
             if also is not None:
                 also(connection)
 
@@ -93,13 +102,15 @@ class Staging:
             return select_staged(connection, self.id, path.encode())
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove paths; those that are not there are fine."""
+        """Remove paths; those that are not there are fine.
+
+        Their rows stay without a record, for readers that know what was there before.
+        """
         keys = [path.encode() for path in paths]
 
         def operation(connection: Connection) -> None:
-            require_staging(connection, self.id)
-            for key in keys:
-                connection.execute(delete(STAGED).where(STAGED.c.staging == self.id, STAGED.c.path == key))
+            clear_staged(connection, self.id, keys)
+            note_change(connection, self.id)
 
         self._database.write(operation)
 
@@ -204,12 +215,12 @@ class Stagings:
                 info = fresh
             for path, _ in rows if expect is not None else ():
                 expect(connection, path)  # type: ignore[misc]
-            encoded: list[dict[str, object]] = [
-                {"staging": info.id, "path": path, "record": encode_record(record) if record else None}
-                for path, record in rows
-            ]
-            if encoded:
-                upsert_staged(connection, encoded)
+            upsert_staged(
+                connection,
+                info.id,
+                [(path, encode_record(record) if record is not None else None) for path, record in rows],
+            )
+            note_change(connection, info.scope)
             if also is not None:
                 also(connection)
             touch(connection, info.id, self._clock())
@@ -225,6 +236,7 @@ class Stagings:
                 .where(STAGINGS.c.open_key == open_key(repo, branch))
                 .values(purpose="finishing", open_key=None)
             )
+            note_change(connection, open_key(repo, branch))
             return select_pending(connection, repo, branch)
 
         return self._database.write(operation)
@@ -234,16 +246,6 @@ class Stagings:
         return StagingInfo(secrets.token_hex(16), purpose, repo, branch, held, description, now, now)
 
 
-def open_key(repo: str, branch: str) -> str:
-    """Return the unique key of a branch's open commit."""
-    return f"{repo}@{branch}"
-
-
-def staged_row(staging: str, path: str, record: FileRecord) -> dict[str, object]:
-    """Return the row of one staged file."""
-    return {"staging": staging, "path": path.encode(), "record": encode_record(record)}
-
-
 def insert_staging(connection: Connection, info: StagingInfo) -> None:
     """Add a staging's row; raises NotFound when its repo is not there."""
     if connection.execute(select(REPOS.c.name).where(REPOS.c.name == info.repo)).first() is None:
@@ -251,6 +253,7 @@ def insert_staging(connection: Connection, info: StagingInfo) -> None:
     values = {name: getattr(info, name) for name in StagingInfo.__slots__}
     key = open_key(info.repo, info.branch) if info.purpose == "open" else None
     connection.execute(insert(STAGINGS).values(**values, open_key=key))
+    note_change(connection, info.scope)
 
 
 def ensure_branch(connection: Connection, repo: str, branch: str, created_us: int) -> None:
@@ -259,19 +262,30 @@ def ensure_branch(connection: Connection, repo: str, branch: str, created_us: in
         insert_branch(connection, Branch(repo, branch, None, created_us))
 
 
-def require_staging(connection: Connection, staging: str) -> None:
-    """Raise Conflict when the staging was published or dropped meanwhile."""
-    if connection.execute(select(STAGINGS.c.id).where(STAGINGS.c.id == staging)).first() is None:
-        raise closed_output(staging)
+def next_sequence(connection: Connection, staging: str) -> int:
+    """Return the number for what this transaction writes into a staging.
+
+    Raises Conflict when the staging was published or dropped meanwhile.
+    """
+    sequence = connection.execute(_COUNT_UP, {"staging_id": staging}).scalar()
+    if sequence is None:
+        raise Conflict("this output is closed: it was published or dropped", staging=staging)
+    return int(sequence)
 
 
-def closed_output(staging: str) -> Conflict:
-    """Return what a write to a staging that is gone raises."""
-    return Conflict("this output is closed: it was published or dropped", staging=staging)
+_COUNT_UP = (
+    update(STAGINGS)
+    .where(STAGINGS.c.id == bindparam("staging_id"))
+    .values(sequence=STAGINGS.c.sequence + 1)
+    .returning(STAGINGS.c.sequence)
+)
 
 
 def delete_staging(connection: Connection, staging: str) -> None:
     """Remove a staging's rows."""
+    row = connection.execute(select(*_COLUMNS).where(STAGINGS.c.id == staging)).first()
+    if row is not None:
+        note_change(connection, StagingInfo(*row).scope)
     connection.execute(delete(STAGED).where(STAGED.c.staging == staging))
     connection.execute(delete(STAGINGS).where(STAGINGS.c.id == staging))
 
@@ -303,19 +317,35 @@ def select_staged(connection: Connection, staging: str, path: bytes) -> FileReco
 
 _INSERT_STAGED = insert(STAGED)
 _UPSERT_STAGED = _INSERT_STAGED.on_conflict_do_update(
-    index_elements=["staging", "path"], set_={"record": _INSERT_STAGED.excluded.record}
+    index_elements=["staging", "path"],
+    set_={"record": _INSERT_STAGED.excluded.record, "sequence": _INSERT_STAGED.excluded.sequence},
 )
 
 
-def upsert_staged(connection: Connection, rows: list[dict[str, object]]) -> None:
-    """Write staged rows, replacing those of the same path.
+def upsert_staged(connection: Connection, staging: str, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    """Write (path, encoded record or None) rows, replacing those of the same path.
 
     Raises Conflict when their staging was published or dropped meanwhile.
     """
-    try:
-        connection.execute(_UPSERT_STAGED, rows)
-    except IntegrityError as error:
-        raise closed_output(str(rows[0]["staging"])) from error
+    sequence = next_sequence(connection, staging)
+    if rows:
+        values = [
+            {"staging": staging, "path": path, "record": record, "sequence": sequence}
+            for path, record in rows
+        ]
+        connection.execute(_UPSERT_STAGED, values)
+
+
+def clear_staged(connection: Connection, staging: str, paths: list[bytes]) -> None:
+    """Remove the records of those paths that have one; raises Conflict as `upsert_staged`."""
+    sequence = next_sequence(connection, staging)
+    for first in range(0, len(paths), _PAGE):
+        there = (
+            (STAGED.c.staging == staging)
+            & STAGED.c.path.in_(paths[first : first + _PAGE])
+            & STAGED.c.record.is_not(None)
+        )
+        connection.execute(update(STAGED).where(there).values(record=None, sequence=sequence))
 
 
 def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None]]:
@@ -339,6 +369,14 @@ def select_staged_page(
     )
     rows = [(row.path, row.record) for row in connection.execute(query)]
     return rows, rows[-1][0] + b"\0" if len(rows) == _PAGE else None
+
+
+def changed_rows(connection: Connection, staging: str, after: int) -> list[tuple[bytes, bytes | None]]:
+    """Return the (path, record or None) rows that were written above a sequence."""
+    query = select(STAGED.c.path, STAGED.c.record).where(
+        STAGED.c.staging == staging, STAGED.c.sequence > after
+    )
+    return [(row.path, row.record) for row in connection.execute(query)]
 
 
 def staged_totals(database: Database, staging: str) -> int:

@@ -17,11 +17,11 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import STAGED
 from sidegate.pfs.commits import select_commit
 from sidegate.pfs.files import FileRecord, decode_record
+from sidegate.pfs.pending import open_key
 from sidegate.pfs.staging import (
     Companion,
     Expectation,
     Stagings,
-    open_key,
     select_pending,
     select_staged_page,
 )

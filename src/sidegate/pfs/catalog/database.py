@@ -83,6 +83,9 @@ class Database:
         self._writer_is_durable: bool | None = None
         self._local = threading.local()
         self._lookups: WeakSet[_Lease] = WeakSet()
+        self.on_committed: list[Callable[[frozenset[str]], None]] = []
+        """Called after each commit that changed what readers see, with the scopes that
+        were noted (`note_change`), before any of its writers is told."""
 
     def lookup(self, statement: Executable, parameters: dict[str, object]) -> Sequence[Any]:
         """Return the rows of one small read, each its own snapshot.
@@ -146,6 +149,13 @@ class Database:
             self._end_writer()
             raise
         self._contents.index_flushed()
+        self._tell_changes(connection)
+
+    def _tell_changes(self, connection: Connection) -> None:
+        changed = connection.info.pop(_CHANGED, None)
+        if changed:
+            for tell in self.on_committed:
+                tell(frozenset(changed))
 
     def _begin(self, durable: bool) -> Connection:
         """Begin a transaction on the writer's connection, which only the leader uses."""
@@ -162,6 +172,7 @@ class Database:
         """Close the writer's connection, which undoes what it had not committed."""
         connection, self._writer, self._writer_is_durable = self._writer, None, None
         if connection is not None:
+            connection.info.pop(_CHANGED, None)
             connection.close()
 
     @staticmethod
@@ -182,6 +193,18 @@ class Database:
         self._local = threading.local()
         self._end_writer()
         self.engine.dispose()
+
+
+_CHANGED = "sidegate changed scopes"
+
+
+def note_change(connection: Connection, scope: str) -> None:
+    """Note, in a write transaction, whose readers will see something else.
+
+    A scope is a staging's id, `repo@branch`, or a repo's name.  One that is noted
+    by an operation that is undone afterwards is told all the same.
+    """
+    connection.info.setdefault(_CHANGED, set()).add(scope)
 
 
 def _explain(error: BaseException) -> BaseException:

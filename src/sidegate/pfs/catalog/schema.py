@@ -87,8 +87,10 @@ STAGINGS = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("touched_us", BigInteger, nullable=False),
     Column("open_key", String(127), unique=True),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
 )
-"""`open_key` is `repo@branch` for a branch's open commit, so there is only one."""
+"""`open_key` is `repo@branch` for a branch's open commit, so there is only one.
+`sequence` counts the transactions that wrote into it."""
 
 STAGED = Table(
     "staged",
@@ -96,9 +98,12 @@ STAGED = Table(
     Column("staging", String(32), ForeignKey("stagings.id"), primary_key=True),
     Column("path", LargeBinary, primary_key=True),
     Column("record", LargeBinary),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Index(None, "staging", "sequence"),
     sqlite_with_rowid=False,
 )
-"""`record` is NULL where the path was deleted from the staging's base."""
+"""`record` is NULL where the path was removed.  `sequence` is the staging's when the row
+was written last: who knows all up to one reads what is above it."""
 
 UPLOADS = Table(
     "uploads",
