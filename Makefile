@@ -15,9 +15,10 @@ SIZE_MIB ?= 64
 TESTS ?= tests
 SPARK ?= 4.0
 ROWS ?= 1000000
-MARK ?= slow or not slow
+SPARKS ?= 3.5 4.0
+MARK ?= not slow
 # What touches no compiled code: one run of these is enough.
-NATIVE_FREE := tests/http tests/pps
+NATIVE_FREE := tests/http tests/pps tests/spark
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
@@ -35,21 +36,21 @@ demo-spark: ## run an unchanged PySpark job, and the same on local disk (ROWS=10
 	scripts/spark_environment.sh $(SPARK)
 	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 examples/spark/demo.py --rows $(ROWS)
 
-test: test-native test-portable ## run all tests, compiled and portable (TESTS=tests/s3 for some)
+test: test-native test-portable test-spark ## run all tests that CI runs each time (needs Java 17)
 
-test-native: ## run the tests with the native extension, and the small S3 clients
+test-native: ## run the tests with the native extension, and the small S3 clients (TESTS=tests/s3 for some)
 	scripts/environment.sh test
 	if [[ "$(TESTS)" =~ ^tests$$|compat ]]; then scripts/client_environments.sh core; fi
-	SIDEGATE_NATIVE=require SIDEGATE_CLIENTS=core python3 -m pytest $(TESTS)
+	SIDEGATE_NATIVE=require SIDEGATE_CLIENTS=core python3 -m pytest --ignore=tests/spark $(TESTS)
 
 test-portable: ## run the tests in plain Python, without those marked slow
 	scripts/environment.sh test
 	SIDEGATE_NATIVE=off python3 -m pytest -m "not slow" $(NATIVE_FREE:%=--ignore=%) $(TESTS)
 
-test-spark: ## run jobs of real Sparks, 3.5 and 4.0 (MARK="not slow" for the part that CI runs each time)
+test-spark: ## run jobs of real Sparks (SPARKS="3.5 4.0 4.1" and MARK="slow or not slow" for all of it)
 	scripts/environment.sh test
-	scripts/spark_environment.sh 3.5 4.0
-	SIDEGATE_NATIVE=require python3 -m pytest tests/spark -m "spark and ($(MARK))"
+	scripts/spark_environment.sh $(SPARKS)
+	SIDEGATE_NATIVE=require SIDEGATE_SPARKS="$(SPARKS)" python3 -m pytest tests/spark -m "spark and ($(MARK))" --durations=20
 
 check: ## formatting, lint, types, layers, native compiler hints
 	scripts/environment.sh check

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes .venv-spark-LINE hold PySpark of requirements/spark-LINE.lock, and fetches its S3A connector.
 #
-#   scripts/spark_environment.sh 3.5 4.0
+#   scripts/spark_environment.sh 3.5 4.0        without a LINE it only sees to Java
 #
-# Does nothing when nothing changed. Needs `sidegate` on PATH (scripts/environment.sh) and Java 17, which
+# Does nothing when nothing changed. Connectors are cached in $XDG_CACHE_HOME/sidegate/spark. Needs `sidegate` on PATH (scripts/environment.sh) and Java 17, which
 # is installed with apt-get when that is there and we are root. PYTHON=… chooses the interpreter.
-# SIDEGATE_SPARK_3_5=… and SIDEGATE_SPARK_4_0=… name environments that are there already.
+# SIDEGATE_SPARK_3_5=… and the like name environments that are there already. SPARK_NEWEST=1 ignores the
+# locks and installs the newest PySpark of each line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,23 +29,34 @@ install() { # VENV ARGUMENT…
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "${@:2}"
 }
 
-make_environment() { # LINE
-  local lock=requirements/spark-$1.lock venv=.venv-spark-$1 chosen=SIDEGATE_SPARK_${1/./_} stamp
-  if [[ -n ${!chosen:-} ]]; then
-    venv=${!chosen}
+install_pyspark() { # LINE VENV
+  local lock=requirements/spark-$1.lock venv=$2 stamp
+  stamp="$(sha256sum "$lock")${SPARK_NEWEST:+ newest}"
+  [[ -f $venv/.stamp && $(< "$venv/.stamp") == "$stamp" ]] && return
+  say "installing PySpark $1 into $venv (some 400 MB)"
+  "$(scripts/find_python.sh)" -m venv --clear "$venv"
+  # PySpark comes as sources: what builds it goes first.
+  grep '^setuptools==' "$lock" > "$venv/build.txt"
+  install "$venv" --requirement "$venv/build.txt"
+  if [[ -n ${SPARK_NEWEST:-} ]]; then
+    grep '^py4j==' "$lock" > "$venv/py4j.txt"
+    install "$venv" --requirement "$venv/py4j.txt"
+    install "$venv" --no-build-isolation --use-pep517 "pyspark==$1.*"
   else
-    stamp=$(sha256sum "$lock")
-    if [[ ! -f $venv/.stamp || $(< "$venv/.stamp") != "$stamp" ]]; then
-      say "installing PySpark $1 into $venv (some 400 MB)"
-      "$(scripts/find_python.sh)" -m venv --clear "$venv"
-      # PySpark comes as sources: what builds it goes first.
-      grep '^setuptools==' "$lock" > "$venv/build.txt"
-      install "$venv" --requirement "$venv/build.txt"
-      install "$venv" --no-build-isolation --use-pep517 --requirement "$lock"
-      printf '%s\n' "$stamp" > "$venv/.stamp"
-    fi
+    install "$venv" --no-build-isolation --use-pep517 --requirement "$lock"
   fi
-  sidegate spark fetch --spark-home "$("$venv/bin/python" -c 'import pyspark; print(pyspark.__path__[0])')" > /dev/null
+  printf '%s\n' "$stamp" > "$venv/.stamp"
+}
+
+make_environment() { # LINE
+  local chosen=SIDEGATE_SPARK_${1/./_} venv home
+  venv=${!chosen:-}
+  if [[ -z $venv ]]; then
+    venv=.venv-spark-$1
+    install_pyspark "$1" "$venv"
+  fi
+  home=$("$venv/bin/python" -c 'import pyspark; print(pyspark.__path__[0])')
+  sidegate spark fetch --spark-home "$home" > /dev/null
 }
 
 require_java

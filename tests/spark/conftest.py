@@ -3,30 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from spark_bench import JOBS, LINES, Bench, Contents, OnLocalDisk, RealSpark, environment_of, write_rows
+from spark_bench import (
+    JOBS,
+    LINES,
+    Bench,
+    Contents,
+    OnLocalDisk,
+    RealSpark,
+    Reference,
+    environment_of,
+    write_rows,
+)
 
 from sidegate.pps.spark.connectors import ConnectorCache, cache_root
 from sidegate.pps.spark.installations import find_spark
 
+REQUIRED = os.environ.get("SIDEGATE_SPARKS", "").split()
+"""The lines that are to be there: one that is not fails its tests, instead of skipping them."""
 
-@pytest.fixture(scope="session", params=LINES)
+
+def lacking(line: str, what: str) -> NoReturn:
+    if line in REQUIRED:
+        pytest.fail(f"Spark {line} is to be tested here: {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session", params=REQUIRED or LINES)
 def real_spark(request: pytest.FixtureRequest) -> RealSpark:
-    programs = environment_of(request.param) / "bin"
+    line = request.param
+    programs = environment_of(line) / "bin"
     if not (programs / "spark-submit").exists():
-        pytest.skip(f"no Spark {request.param} in {programs.parent}: `make test-spark` puts it there")
+        lacking(line, f"no Spark {line} in {programs.parent}: `make test-spark SPARKS={line}` puts it there")
     spark = find_spark({"PATH": str(programs)})
-    assert spark.line == request.param
+    assert spark.line == line
     if not ConnectorCache(cache_root(os.environ)).jars(spark):
-        pytest.skip(f"no S3A connector: `sidegate spark fetch --spark-home {spark.home}` gets it")
+        lacking(line, f"no S3A connector: `sidegate spark fetch --spark-home {spark.home}` gets it")
     return RealSpark(spark, programs)
 
 
+@pytest.fixture(scope="session")
+def reference(real_spark: RealSpark) -> Iterator[Reference]:
+    with real_spark.reference() as session:
+        yield session
+
+
 @pytest.fixture
-def bench(real_spark: RealSpark, tmp_path: Path) -> Bench:
-    made = Bench(real_spark, tmp_path)
+def bench(real_spark: RealSpark, reference: Reference, tmp_path: Path) -> Bench:
+    made = Bench(real_spark, reference, tmp_path)
     write_rows(tmp_path / "labs" / "rows")
     for words in (
         ("init", tmp_path),
@@ -39,7 +67,7 @@ def bench(real_spark: RealSpark, tmp_path: Path) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def local(real_spark: RealSpark, tmp_path_factory: pytest.TempPathFactory) -> OnLocalDisk:
+def local(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> OnLocalDisk:
     """Run the same job on local disk; each set of cases once."""
     folder = tmp_path_factory.mktemp("local")
     write_rows(folder / "labs" / "rows")
@@ -48,8 +76,8 @@ def local(real_spark: RealSpark, tmp_path_factory: pytest.TempPathFactory) -> On
     def contents_of(*cases: str) -> Contents:
         if cases not in done:
             target = folder / f"out-{len(done)}"
-            real_spark.submit(JOBS / "write_everything.py", folder / "labs", target, *cases)
-            done[cases] = real_spark.contents(target)
+            reference.submit(JOBS / "write_everything.py", folder / "labs", target, *cases)
+            done[cases] = reference.contents(target)
         return done[cases]
 
     return contents_of

@@ -8,21 +8,51 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from reference_session import ENDED
+
 from sidegate.pps.spark.installations import Spark
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JOBS = Path(__file__).resolve().parent / "jobs"
-LINES = ("3.5", "4.0")
+LINES = ("3.5", "4.0", "4.1")
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dspark.ui.enabled=false"
+"""For Javas that live for seconds: half the CPU time (31 and 16 s for write_everything.py, 4.0, 2026-11)."""
+
 TASK_FILE = re.compile(r"-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The id of a write, in the name of each file that it made."""
 
 DIGESTS = "DIGESTS "
+
+_ALGORITHM = "--conf=spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version="
+_CLOUD = (
+    "--conf=spark.sql.sources.commitProtocolClass=org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+    "--conf=spark.sql.parquet.output.committer.class="
+    "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+)
+_FILE = (
+    "--conf=spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a="
+    "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory",
+    "--conf=spark.sql.sources.commitProtocolClass="
+    "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol",
+    "--conf=spark.sql.parquet.output.committer.class=org.apache.parquet.hadoop.ParquetOutputCommitter",
+)
+"""What Spark has by itself before 4.1."""
+COMMITTERS = {
+    "default": (),
+    "v1": (*_FILE, f"{_ALGORITHM}1"),
+    "v2": (*_FILE, f"{_ALGORITHM}2"),
+    "magic": ("--conf=spark.hadoop.fs.s3a.committer.name=magic", *_CLOUD),
+    "directory": ("--conf=spark.hadoop.fs.s3a.committer.name=directory", *_CLOUD),
+    "partitioned": ("--conf=spark.hadoop.fs.s3a.committer.name=partitioned", *_CLOUD),
+}
+"""How users choose a committer: options of spark-submit."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +80,38 @@ class RealSpark:
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_"))}
         path = f"{self.programs}{os.pathsep}{os.environ['PATH']}"
-        return {**kept, "PATH": path, "SPARK_LOCAL_IP": "127.0.0.1", **more}
+        own = {"PATH": path, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_SUBMIT_OPTS": SHORT_LIVED}
+        return {**kept, **own, **more}
+
+    @contextmanager
+    def reference(self) -> Iterator[Reference]:
+        """Start a Spark without Sidegate, to compare with."""
+        environment = self.environment(PYSPARK_SUBMIT_ARGS="--master local[2] pyspark-shell")
+        command = [str(self.programs / "python"), str(JOBS.parent / "reference_session.py")]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+            yield Reference(process)
+            process.communicate()
+
+
+class Reference:
+    """A Spark that stays: its jobs work on local disk, and it says what datasets hold."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._requests, self._printed = process.stdin, process.stdout
 
     def submit(self, *words: str | Path) -> str:
-        """Run a job without Sidegate; return what it printed."""
-        command = ["spark-submit", "--master", "local[2]", *map(str, words)]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Run a job; return what it printed."""
+        print(json.dumps([str(word) for word in words]), file=self._requests, flush=True)
+        lines: list[str] = []
+        for line in self._printed:
+            if line.startswith(ENDED):
+                assert json.loads(line.removeprefix(ENDED)) == "", words
+                return "".join(lines)
+            lines.append(line)
+        raise AssertionError(f"the reference ended: {lines}")
 
     def contents(self, folder: Path) -> Contents:
         """Say what a folder of datasets holds."""
@@ -88,18 +142,29 @@ class Bench:
     """A store with the repo `labs`, and a Spark to run jobs on it."""
 
     real: RealSpark
+    reference: Reference
     folder: Path
 
     def sidegate(self, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sidegate", *map(str, words)]
         environment = self.real.environment(SIDEGATE_STORE=str(self.folder / ".sidegate"), **more)
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=800)
 
-    def run(self, *argv: str | Path, name: str = "result", **more: str) -> Outcome:
-        """Run a job once; its Spark is `local[2]` unless the command says otherwise."""
+    def options(self, committer: str) -> tuple[str, ...]:
+        """Return what a user gives spark-submit for a committer; nothing that this Spark does by itself."""
+        if committer == "v1" and self.real.spark.line < "4.1":
+            return ()
+        options = COMMITTERS[committer]
+        return tuple(one for one in options if one not in _FILE or self.real.spark.line >= "4.1")
+
+    def submit(self, committer: str, *argv: str | Path, master: str = "local[2]") -> Outcome:
+        return self.run("spark-submit", "--master", master, *self.options(committer), *argv)
+
+    def run(self, *argv: str | Path, name: str = "result", repo: str = "labs", **more: str) -> Outcome:
+        """Run a job once."""
         spec = {
             "pipeline": {"name": name},
-            "input": {"pfs": {"repo": "labs", "glob": "/", "s3": True}},
+            "input": {"pfs": {"repo": repo, "glob": "/", "s3": True}},
             "transform": {"cmd": [str(word) for word in argv]},
             "s3_out": True,
             "datum_tries": 1,
@@ -115,7 +180,7 @@ class Bench:
         target = self.folder / "got" / name
         done = self.sidegate("file", "get", f"{name}@master:/", target)
         assert done.returncode == 0, done.stderr
-        return self.real.contents(target)
+        return self.reference.contents(target)
 
     def has_commit(self, name: str = "result") -> bool:
         done = self.sidegate("commit", "list", name, "--json")

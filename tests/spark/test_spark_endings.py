@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from spark_bench import JOBS, Bench, OnLocalDisk, debris
 
-pytestmark = [pytest.mark.spark, pytest.mark.client, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.client, pytest.mark.timeout(900)]
 
 WRITE = JOBS / "write_everything.py"
 
@@ -20,6 +20,7 @@ def test_a_failing_task_leaves_no_commit_and_is_named(bench: Bench) -> None:
     assert not bench.has_commit()
 
 
+@pytest.mark.slow
 def test_a_driver_that_dies_after_success_leaves_no_commit(bench: Bench) -> None:
     outcome = bench.run("python3", JOBS / "die_after_success.py")
     assert outcome.code == 1
@@ -28,6 +29,7 @@ def test_a_driver_that_dies_after_success_leaves_no_commit(bench: Bench) -> None
     assert not bench.has_commit()
 
 
+@pytest.mark.slow
 def test_rows_left_under_temporary_fail_the_job(bench: Bench) -> None:
     outcome = bench.run("python3", JOBS / "leave_rows.py")
     assert outcome.code == 1
@@ -35,6 +37,7 @@ def test_rows_left_under_temporary_fail_the_job(bench: Bench) -> None:
     assert not bench.has_commit()
 
 
+@pytest.mark.slow
 def test_reading_what_was_written_is_refused_with_the_remedy(bench: Bench) -> None:
     outcome = bench.run("python3", JOBS / "read_output.py")
     assert outcome.code == 1
@@ -42,6 +45,7 @@ def test_reading_what_was_written_is_refused_with_the_remedy(bench: Bench) -> No
     assert not bench.has_commit()
 
 
+@pytest.mark.slow
 def test_several_applications_in_one_job(bench: Bench, local: OnLocalDisk) -> None:
     outcome = bench.run("sh", JOBS / "several_applications.sh", WRITE)
     assert outcome.code == 0, outcome.log
@@ -54,6 +58,7 @@ def test_several_applications_in_one_job(bench: Bench, local: OnLocalDisk) -> No
     assert debris(written.files) == []
 
 
+@pytest.mark.slow
 def test_configuration_of_the_user_is_kept_and_wins(bench: Bench, tmp_path: Path) -> None:
     hadoop, spark = tmp_path / "user-hadoop", tmp_path / "user & spark"
     for folder in (hadoop, spark):

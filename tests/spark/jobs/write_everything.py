@@ -55,6 +55,11 @@ def many() -> None:
     spark.range(2000).selectExpr("id", "id AS k").coalesce(2).write.partitionBy("k").json(f"{TARGET}/many")
 
 
+def gibibyte() -> None:
+    lines = spark.range(8_400_000).selectExpr("sha2(CAST(id AS STRING), 256) AS hash")
+    lines.selectExpr("concat(hash, reverse(hash)) AS line").coalesce(1).write.text(f"{TARGET}/gibibyte")
+
+
 CASES = (parquet, partitioned, append, overwrite, dynamic, formats)
 for case in [globals()[name] for name in sys.argv[3:]] or CASES:
     case()
