@@ -12,6 +12,7 @@ from setuptools import Extension, setup
 MODULES = {
     "sidegate.native._gear": "ext/gear.pyx",
     "sidegate.native._aws_chunked": "ext/aws_chunked.pyx",
+    "sidegate.native._heads": "ext/heads.pyx",
     "sidegate.native._load": "ext/load.pyx",
 }
 

@@ -39,6 +39,7 @@ def twin(request: pytest.FixtureRequest) -> SimpleNamespace:
         name=request.param,
         GearScanner=modules["gear"].GearScanner,
         AwsChunkedDecoder=modules["aws_chunked"].AwsChunkedDecoder,
+        HeadScanner=modules["heads"].HeadScanner,
     )
 
 
@@ -407,3 +408,134 @@ def test_options_are_named(twin: SimpleNamespace) -> None:
         twin.AwsChunkedDecoder(True, False)
     with pytest.raises(TypeError):
         twin.AwsChunkedDecoder(signed=True)
+
+
+# --- heads
+
+
+def scan(twin: SimpleNamespace, head: bytes, **limits: int) -> Any:
+    scanner = twin.HeadScanner(
+        head,
+        **({"head_bytes": 1 << 16, "header_count": 100} | limits),
+        wanted=(b"if-match", b"x-mode"),
+        declined=(b"content-length", b"transfer-encoding", b"expect"),
+        parameters=(b"x-id", b"X-Amz-Signature"),
+    )
+    return scanner.scan(0, len(head))
+
+
+def plain(target: bytes = b"/b/k", lines: bytes = b"", method: bytes = b"GET") -> bytes:
+    return b"%b %b HTTP/1.1\r\nHost: h\r\n%b\r\n" % (method, target, lines)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (plain(), (False, "/b/k", b"h", -1, -1, None, None)),
+        (plain(method=b"HEAD"), (True, "/b/k", b"h", -1, -1, None, None)),
+        (plain(b"/"), (False, "/", b"h", -1, -1, None, None)),
+        (plain(b"//k//"), (False, "//k//", b"h", -1, -1, None, None)),
+        (plain(b"/b%2Dc/a%20%c3%a9%2F+"), (False, "/b-c/a \u00e9/+", b"h", -1, -1, None, None)),
+        (plain(b"/b/k?x-id=a%20b&X-Amz-Signature=0"), (False, "/b/k", b"h", -1, -1, None, None)),
+        (plain(b"/b/k?x-id"), (False, "/b/k", b"h", -1, -1, None, None)),
+        (plain(lines=b"RANGE: bytes=1-2 \r\n"), (False, "/b/k", b"h", 1, 2, None, None)),
+        (plain(lines=b"range:bytes=07-\r\n"), (False, "/b/k", b"h", 7, -1, None, None)),
+        (plain(lines=b"Range: bytes=-3\r\n"), (False, "/b/k", b"h", -1, 3, None, None)),
+        (plain(lines=b'If-Match: "a"\r\nX-Mode:\r\n'), (False, "/b/k", b"h", -1, -1, b'"a"', b"")),
+        (plain(lines=b"Connection: Keep-Alive\r\nX: \t~\r\n"), (False, "/b/k", b"h", -1, -1, None, None)),
+    ],
+)
+def test_plain_heads_are_recognised(twin: SimpleNamespace, head: bytes, expected: tuple[Any, ...]) -> None:
+    assert scan(twin, head) == (len(head), *expected)
+    assert scan(twin, head + b"GET / HTTP/1.1\r\n") == (len(head), *expected)
+    assert all(scan(twin, head[:end]) is None for end in range(len(head)))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        plain(method=b"PUT"),
+        plain(method=b"get"),
+        b"\r\n" + plain(),
+        plain().replace(b"1.1", b"1.0"),
+        plain().replace(b"Host: h\r\n", b""),
+        plain().replace(b"Host: h", b"Host: "),
+        plain().replace(b"\r\n", b"\n"),
+        plain(b"http://h/b/k"),
+        plain(b"*"),
+        plain(b"/b/k#f"),
+        plain(b"/b/\xc3\xa9"),
+        plain(b"/b/%c3"),
+        plain(b"/b/%zz"),
+        plain(b"/b/%4"),
+        plain(b"/b%2fk"),
+        plain(b"/b/" + b"a" * 5000),
+        plain(b"/b/k?"),
+        plain(b"/b/k?x-id&"),
+        plain(b"/b/k?uploads"),
+        plain(b"/b/k?X-ID=a"),
+        plain(b"/b/k?x-id=%00"),
+        plain(b"/b/k?x-id=%c3%a9"),
+        plain(b"/b/k?x-id%3d=a"),
+        plain(lines=b"Host: h\r\n"),
+        plain(lines=b"Content-Length: 0\r\n"),
+        plain(lines=b"transfer-encoding: chunked\r\n"),
+        plain(lines=b"Expect: 100-continue\r\n"),
+        plain(lines=b"Connection: close\r\n"),
+        plain(lines=b"Connection: keep-alive, x\r\n"),
+        plain(lines=b"Range: bytes=0-1\r\nRange: bytes=0-1\r\n"),
+        plain(lines=b"If-Match: a\r\nif-match: a\r\n"),
+        plain(lines=b"Range: bytes=2-1\r\n"),
+        plain(lines=b"Range: bytes=0-1,2-3\r\n"),
+        plain(lines=b"Range: bytes=-\r\n"),
+        plain(lines=b"Range: bytes= 0-1\r\n"),
+        plain(lines=b"Range: items=0-1\r\n"),
+        plain(lines=b"Range: bytes=0-1234567890123456789\r\n"),
+        plain(lines=b"X : a\r\n"),
+        plain(lines=b"X: a\r\n folded\r\n"),
+        plain(lines=b"X: a\rb\r\n"),
+        plain(lines=b"X: \x00\r\n"),
+        plain(lines=b"X: \xff\r\n"),
+        plain(lines=b": a\r\n"),
+        plain(lines=b"X\r\n"),
+    ],
+)
+def test_other_heads_are_left_alone(twin: SimpleNamespace, head: bytes) -> None:
+    assert scan(twin, head) is None
+
+
+def test_heads_beyond_a_limit_are_left_alone(twin: SimpleNamespace) -> None:
+    head = plain(lines=b"A: b\r\n")
+    assert scan(twin, head, head_bytes=len(head), header_count=2) is not None
+    assert scan(twin, head, head_bytes=len(head) - 1) is None
+    assert scan(twin, head, header_count=1) is None
+
+
+def test_scanner_reads_the_buffer_as_it_is_now(twin: SimpleNamespace) -> None:
+    head, buffer = plain(), bytearray(200)
+    scanner = twin.HeadScanner(buffer, head_bytes=200, header_count=9)
+    assert scanner.scan(0, 200) is None
+    buffer[7 : 7 + len(head)] = head
+    assert scanner.scan(7, 200) == (7 + len(head), False, "/b/k", b"h", -1, -1)
+    for start, end in ((-1, 5), (5, 4), (0, 201)):
+        with pytest.raises(ValueError, match="buffer"):
+            scanner.scan(start, end)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"wanted": (b"Range",)},
+        {"wanted": (b"range",)},
+        {"declined": (b"host",)},
+        {"wanted": (b"a",), "declined": (b"a",)},
+        {"wanted": (b"a b",)},
+        {"parameters": (b"",)},
+        {"parameters": (b"x" * 41,)},
+        {"wanted": tuple(b"a%d" % number for number in range(9))},
+        {"parameters": tuple(b"a%d" % number for number in range(65))},
+    ],
+)
+def test_scanner_refuses_names(twin: SimpleNamespace, names: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        twin.HeadScanner(b"", head_bytes=1, header_count=1, **names)

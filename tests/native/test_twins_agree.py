@@ -21,8 +21,8 @@ try:
 except ModuleNotFoundError as absent:
     pytest.skip(f"nothing to compare, not compiled: {absent}", allow_module_level=True)
 _, pure = select("off")
-native_gear, native_aws_chunked = native["gear"], native["aws_chunked"]
-pure_gear, pure_aws_chunked = pure["gear"], pure["aws_chunked"]
+native_gear, native_aws_chunked, native_heads = native["gear"], native["aws_chunked"], native["heads"]
+pure_gear, pure_aws_chunked, pure_heads = pure["gear"], pure["aws_chunked"], pure["heads"]
 
 Outcome = tuple[Any, ...]
 
@@ -263,3 +263,130 @@ def test_a_large_block_is_scanned_without_the_gil() -> None:
     thread.join()
     assert seen_running
     assert scanner.chunk_bytes == len(block)
+
+
+# --- heads
+
+NAMES_TOLD = {
+    "wanted": (b"if-match", b"x-amz-checksum-mode"),
+    "declined": (b"content-length", b"expect", b"if-none-match"),
+    "parameters": (b"x-id", b"X-Amz-Signature"),
+}
+LINES = [
+    b"Host: h",
+    b"host:h:80 ",
+    b"Host:",
+    b"Range: bytes=0-5",
+    b"range: bytes=5-",
+    b"RANGE:bytes=-5",
+    b"Range: bytes=5-4",
+    b"Range: bytes=0-1,3-4",
+    b"Range: bytes=0-%d" % 10**17,
+    b"Range: bytes=0-%d" % 10**18,
+    b"Range: bytes=-",
+    b"Range: Bytes=1-2",
+    b'If-Match: "a"',
+    b"If-Match:",
+    b"If-None-Match: *",
+    b"Content-Length: 0",
+    b"Connection: Keep-Alive",
+    b"Connection: close",
+    b"x-amz-checksum-mode: ENABLED",
+    b"X-Other: \t v \x7e ",
+    b"X-Other: \x7f",
+    b"X-Other: \xc3\xa9",
+    b" folded",
+    b"no colon",
+    b"space before : colon",
+    b": nothing before",
+    b"x" * 60 + b": long name",
+]
+PIECES = [
+    b"/",
+    b"a",
+    b"%41",
+    b"%2f",
+    b"%2F",
+    b"%c3%a9",
+    b"%ff",
+    b"%0",
+    b"%zz",
+    b" ",
+    b"?",
+    b"&",
+    b"=",
+    b"+",
+    b"#",
+]
+PIECES += [b"x-id", b"X-Amz-Signature", b"x-id=GetObject", b"uploads", b"%00", b"%20", b"~", b'"', b"\r\n"]
+
+targets = st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join)
+heads = st.tuples(
+    st.sampled_from([b"GET /", b"HEAD /", b"GET ", b"PUT /", b"get /", b"\r\nGET /"]),
+    st.one_of(st.sampled_from([b"", b"b/k", b"b/k?x-id=GetObject"]), targets),
+    st.sampled_from([b" HTTP/1.1\r\n"] * 5 + [b" HTTP/1.0\r\n", b" HTTP/1.1\n", b"  HTTP/1.1\r\n", b"\r\n"]),
+    st.lists(st.sampled_from(LINES), max_size=6).map(
+        lambda lines: b"".join(line + b"\r\n" for line in lines)
+    ),
+    st.sampled_from([b"\r\n"] * 4 + [b"", b"\r", b"\n", b"\r\nGET / HTTP/1.1\r\n"]),
+).map(b"".join)
+
+
+@st.composite
+def damaged_heads(draw: st.DrawFn) -> bytes:
+    head = draw(heads)
+    start = draw(st.integers(0, len(head)))
+    return head[:start] + draw(st.binary(max_size=3)) + head[start + draw(st.integers(0, 3)) :]
+
+
+@settings(deadline=None, max_examples=1500)
+@given(
+    head=st.one_of(heads, damaged_heads()),
+    before=st.integers(0, 3),
+    head_bytes=st.sampled_from([40, 1 << 16]),
+    header_count=st.integers(0, 8),
+)
+@example(head=b"GET / HTTP/1.1\r\nhost:h\r\n\r\n", before=1, head_bytes=27, header_count=1)
+@example(head=b"GET / HTTP/1.1\r\nhost:h\r\n\r\n", before=0, head_bytes=26, header_count=1)
+@example(head=b"GET / HTTP/1.1\r\nhost:h\r\na:\r\n\r\n", before=0, head_bytes=99, header_count=1)
+@example(
+    head=b"GET /%s HTTP/1.1\r\nhost:h\r\n\r\n" % (b"a" * 4095), before=0, head_bytes=9999, header_count=1
+)
+@example(
+    head=b"GET /%s HTTP/1.1\r\nhost:h\r\n\r\n" % (b"a" * 4096), before=0, head_bytes=9999, header_count=1
+)
+def test_head_twins_agree(head: bytes, before: int, head_bytes: int, header_count: int) -> None:
+    buffer = b"#" * before + head
+    found = [
+        module.HeadScanner(buffer, head_bytes=head_bytes, header_count=header_count, **NAMES_TOLD).scan(
+            before, len(buffer)
+        )
+        for module in (native_heads, pure_heads)
+    ]
+    assert found[0] == found[1]
+
+
+@given(cut=st.integers(0, 200))
+def test_head_twins_wait_for_the_whole_head(cut: int) -> None:
+    head = b"GET /b/k?x-id=GetObject HTTP/1.1\r\nHost: h\r\nRange: bytes=0-9\r\n\r\n"
+    for module in (native_heads, pure_heads):
+        scanner = module.HeadScanner(head + b"x" * 200, head_bytes=1 << 16, header_count=9, **NAMES_TOLD)
+        assert (scanner.scan(0, cut) is not None) == (cut >= len(head))
+
+
+@given(
+    wanted=st.lists(st.sampled_from([b"a", b"Range", b"host", b"", b"x" * 41, b"a b"]), max_size=10),
+    declined=st.lists(st.sampled_from([b"a", b"b", b"connection", b"C"]), max_size=3),
+    parameters=st.lists(st.sampled_from([b"x", b"X", b"", b"=", b"y" * 41]), max_size=70),
+)
+def test_head_twins_refuse_the_same_names(
+    wanted: list[bytes], declined: list[bytes], parameters: list[bytes]
+) -> None:
+    def attempt(module: Any) -> Outcome:
+        names = {"wanted": wanted, "declined": declined, "parameters": parameters}
+        try:
+            return (module.HeadScanner(b"", head_bytes=9, header_count=9, **names).scan(0, 0),)
+        except Invalid as error:
+            return (type(error), str(error))
+
+    assert attempt(native_heads) == attempt(pure_heads)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._gear import GearScanner
+    from sidegate.native._heads import HeadScanner
     from sidegate.native._load import Script
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FramingError",
     "FramingKind",
     "GearScanner",
+    "HeadScanner",
     "Script",
     "Selection",
     "describe",
@@ -34,7 +36,7 @@ __all__ = [
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-MODULES: Final = ("gear", "aws_chunked", "load")
+MODULES: Final = ("gear", "aws_chunked", "heads", "load")
 _COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
@@ -79,6 +81,7 @@ _selection, _modules = select(os.environ.get(VARIABLE, "auto"))
 if not TYPE_CHECKING:
     GearScanner = _modules["gear"].GearScanner
     AwsChunkedDecoder = _modules["aws_chunked"].AwsChunkedDecoder
+    HeadScanner = _modules["heads"].HeadScanner
     Script = _modules["load"].Script
 
 
