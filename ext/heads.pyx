@@ -39,6 +39,7 @@ cdef enum Kind:
     DECLINED
     HOST
     CONNECTION
+    LENGTH
     RANGE
     WANTED  # and the following: the first, the second, … of the wanted headers
 
@@ -146,6 +147,7 @@ cdef struct Found:
     bint escaped
     Value path
     Value host
+    bint has_length
     Interval range
     Value[MAX_WANTED] wanted
     const uint8_t* next
@@ -176,7 +178,7 @@ cdef class HeadScanner:
         self.wanted_count = len(wanted)
         kinds = {name: DECLINED for name in declined}
         kinds.update({name: WANTED + index for index, name in enumerate(wanted)})
-        kinds.update({b"host": HOST, b"connection": CONNECTION, b"range": RANGE})
+        kinds.update({b"host": HOST, b"connection": CONNECTION, b"content-length": LENGTH, b"range": RANGE})
         self.name_count = fill_names(self.names, kinds)
         self.parameter_count = fill_names(self.parameters, dict.fromkeys(parameters, 0))
         self.index_names()
@@ -218,6 +220,7 @@ cdef class HeadScanner:
         cdef const uint8_t* begin = at
         cdef size_t count = 0
         found.host.start = NULL
+        found.has_length = False
         found.range.first = found.range.last = -1
         memset(found.wanted, 0, sizeof(found.wanted))
         at = self.read_request_line(at, end, found)
@@ -326,6 +329,11 @@ cdef class HeadScanner:
             return False
         if kind == CONNECTION:
             return is_keep_alive(value)
+        if kind == LENGTH:
+            if found.has_length or value.length != 1 or value.start[0] != c"0":
+                return False
+            found.has_length = True
+            return True
         if kind == HOST:
             if found.host.start is not NULL or not value.length:
                 return False

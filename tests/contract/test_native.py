@@ -418,7 +418,7 @@ def scan(twin: SimpleNamespace, head: bytes, **limits: int) -> Any:
         head,
         **({"head_bytes": 1 << 16, "header_count": 100} | limits),
         wanted=(b"if-match", b"x-mode"),
-        declined=(b"content-length", b"transfer-encoding", b"expect"),
+        declined=(b"transfer-encoding", b"expect"),
         parameters=(b"x-id", b"X-Amz-Signature"),
     )
     return scanner.scan(0, len(head))
@@ -442,6 +442,7 @@ def plain(target: bytes = b"/b/k", lines: bytes = b"", method: bytes = b"GET") -
         (plain(lines=b"range:bytes=07-\r\n"), (False, "/b/k", b"h", 7, -1, None, None)),
         (plain(lines=b"Range: bytes=-3\r\n"), (False, "/b/k", b"h", -1, 3, None, None)),
         (plain(lines=b'If-Match: "a"\r\nX-Mode:\r\n'), (False, "/b/k", b"h", -1, -1, b'"a"', b"")),
+        (plain(lines=b"content-length: 0\r\n"), (False, "/b/k", b"h", -1, -1, None, None)),
         (plain(lines=b"Connection: Keep-Alive\r\nX: \t~\r\n"), (False, "/b/k", b"h", -1, -1, None, None)),
     ],
 )
@@ -478,7 +479,10 @@ def test_plain_heads_are_recognised(twin: SimpleNamespace, head: bytes, expected
         plain(b"/b/k?x-id=%c3%a9"),
         plain(b"/b/k?x-id%3d=a"),
         plain(lines=b"Host: h\r\n"),
-        plain(lines=b"Content-Length: 0\r\n"),
+        plain(lines=b"Content-Length: 1\r\n"),
+        plain(lines=b"Content-Length: 00\r\n"),
+        plain(lines=b"Content-Length: +0\r\n"),
+        plain(lines=b"Content-Length: 0\r\nContent-Length: 0\r\n"),
         plain(lines=b"transfer-encoding: chunked\r\n"),
         plain(lines=b"Expect: 100-continue\r\n"),
         plain(lines=b"Connection: close\r\n"),

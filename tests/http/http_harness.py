@@ -16,6 +16,7 @@ from sidegate.http.limits import Limits
 from sidegate.http.message import Handler
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.server import Server
+from sidegate.http.shortcut import Shortcut
 
 PATIENCE_SECONDS = 20.0
 
@@ -135,11 +136,12 @@ class Running:
         handler: Handler,
         limits: Limits | None = None,
         reject: Reject = plain_rejection,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self._pair = pair
         self._started = threading.Event()
         self._failure: BaseException | None = None
-        self._arguments = (handler, limits, reject)
+        self._arguments = (handler, limits, reject, shortcut)
         self.peers: list[Peer] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -156,10 +158,12 @@ class Running:
             raise
 
     async def _main(self) -> None:
-        handler, limits, reject = self._arguments
+        handler, limits, reject, shortcut = self._arguments
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self.server = await Server.start(handler, limits=limits, reject=reject, backend=self._pair[1])
+        self.server = await Server.start(
+            handler, limits=limits, reject=reject, backend=self._pair[1], shortcut=shortcut
+        )
         self._started.set()
         await self._stop.wait()
         await self.server.drain(0.0)
@@ -206,8 +210,13 @@ def launcher(pair: tuple[str, str]) -> Iterator[Launch]:
     """Yield a function that starts servers, and end them all afterwards."""
     servers: list[Running] = []
 
-    def launch(handler: Handler, limits: Limits | None = None, reject: Reject = plain_rejection) -> Running:
-        servers.append(Running(pair, handler, limits, reject))
+    def launch(
+        handler: Handler,
+        limits: Limits | None = None,
+        reject: Reject = plain_rejection,
+        shortcut: Shortcut | None = None,
+    ) -> Running:
+        servers.append(Running(pair, handler, limits, reject, shortcut))
         return servers[-1]
 
     yield launch

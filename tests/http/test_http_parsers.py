@@ -222,3 +222,21 @@ def test_trailers_do_not_reach_the_next_request(factory: ParserFactory) -> None:
     data = CHUNKED + b"0\r\nHost: evil\r\nX: y\r\n\r\n" + GET + b"\r\n"
     feed(factory(recorder, Limits()), data, 1)
     assert recorder.requests[1][3] == [(b"host", b"h")]
+
+
+def test_head_begun_is_exact_to_the_byte(factory: ParserFactory) -> None:
+    """What comes next may be taken elsewhere only where it is the first byte of a head."""
+    get = b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n"
+    put = b"PUT /b HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    recorder = Recorder()
+    parser = factory(recorder, Limits())
+    assert not parser.head_begun
+    for head, body in ((get, b""), (put, b"2\r\nab\r\n0\r\n\r\n"), (get, b""), (get, b"")):
+        count = len(recorder.requests)
+        for index in range(len(head)):
+            feed(parser, head[index : index + 1], 1)
+            assert parser.head_begun == (index < len(head) - 1)
+        feed(parser, body, 1)
+        assert len(recorder.requests) == count + 1
+    feed(parser, get + get + b"G", 1 << 10)
+    assert parser.head_begun

@@ -401,4 +401,4 @@ def test_on_sent_may_fail(launch: Launch) -> None:
 def test_rendered_headers_are_sent_as_they_are(launch: Launch) -> None:
     response = Response(200, [(b"a", b"1")], b"x", raw_headers=b"b: 2\r\nc: 3\r\n")
     answer = launch(lambda request: response).connect().ask(GET % b"")
-    assert list(answer.headers)[2:] == ["a", "b", "c", "content-length"]
+    assert list(answer.headers)[2:] == ["b", "c", "a", "content-length"]

@@ -17,6 +17,7 @@ from sidegate.gateway import listings, reads, subresources, uploads, writes
 from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.errors import as_s3_error, rejection_error
+from sidegate.gateway.shortcut import REQUEST_ID_NAME, ReadShortcut
 from sidegate.http.errors import BodyTruncated, Reason
 from sidegate.http.message import Request, Response
 from sidegate.s3.errors import S3Error, render_error
@@ -69,7 +70,7 @@ _READS = frozenset((_O.GET_OBJECT, _O.HEAD_OBJECT))
 
 
 class Gateway:
-    """One namespace served over HTTP; give `handle` and `reject` to a server."""
+    """One namespace served over HTTP; give `handle`, `reject` and `shortcut` to a server."""
 
     def __init__(
         self,
@@ -88,7 +89,13 @@ class Gateway:
         self._authorize = authorize
         self._traffic = context.namespace.traffic
         self._request_prefix = secrets.token_hex(6)
-        self._request_numbers = itertools.count(1)
+        self._next_number = itertools.count(1).__next__
+        self.shortcut: ReadShortcut | None = None
+        """Where keys are verified, every request takes the way that verifies them."""
+        if authorize is None:
+            self.shortcut = ReadShortcut(
+                context, base_domains, self._request_prefix.encode(), self._next_number
+            )
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request: at once when memory can, else by a coroutine."""
@@ -139,7 +146,7 @@ class Gateway:
 
     def _rendered(self, error: S3Error, resource: str, *, head: bool = False) -> Response:
         request_id = self._next_request_id()
-        headers = [(b"x-amz-request-id", request_id.encode()), *error.headers]
+        headers = [(REQUEST_ID_NAME, request_id.encode()), *error.headers]
         if error.status == 304:
             return Response(304, headers)
         headers.append((b"content-type", CONTENT_TYPE))
@@ -153,8 +160,9 @@ class Gateway:
             counts = self._traffic.by_name.get(understood.target.bucket)
             if counts is not None:
                 counts.count_answer(understood.operation, understood.key, response)
-        response.raw_headers += b"x-amz-request-id: %b\r\n" % self._next_request_id().encode()
+        line = b"%b: %b\r\n" % (REQUEST_ID_NAME, self._next_request_id().encode())
+        response.raw_headers = line + response.raw_headers
         return response
 
     def _next_request_id(self) -> str:
-        return f"{self._request_prefix}{next(self._request_numbers):010x}"
+        return f"{self._request_prefix}{self._next_number():010x}"

@@ -91,12 +91,12 @@ def _attach_body(
     if layout is None:
         response.segments = _threaded_segments(context, context.store.slices(resolved.record, offset, end))
     elif layout.raw:
-        response.segments = _segments(layout.slices(offset, end))
+        response.segments = raw_segments(layout.slices(offset, end))
     else:
         response.segments = _threaded_segments(context, layout.slices(offset, end))
 
 
-def _segments(slices: Iterator[Slice]) -> Iterator[Segment]:
+def raw_segments(slices: Iterator[Slice]) -> Iterator[Segment]:
     """Yield raw slices as file segments; the slice keeps its file open meanwhile."""
     for piece in slices:
         if isinstance(piece, RawSlice):

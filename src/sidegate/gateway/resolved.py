@@ -7,7 +7,6 @@ cached, so nothing ever goes stale.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from sidegate.gateway.objects import describe
 from sidegate.pfs.files import FileRecord
@@ -17,22 +16,46 @@ from sidegate.pfs.store import Store
 from sidegate.s3.objects import ObjectDescription
 
 CACHE_BYTES = 32 << 20
-_ENTRY_BYTES = 1200
+_ENTRY_BYTES = 2600
+_BLOCK_COPIES = 6
+"""How often the bytes of an object's headers are kept: as items, lines, and ends of heads."""
 
 
-@dataclass(frozen=True, slots=True)
 class ResolvedObject:
-    """A file with its description and, unless it is very long, its layout."""
+    """A file with its description and, unless it is very long, its layout.
 
-    record: FileRecord
-    description: ObjectDescription
-    layout: Layout | None
+    Parts of heads are rendered once: `header_block`, and what ends the head of
+    a 200 with the whole object, without and with the checksums it may show.
+    """
 
-    @property
-    def memory_bytes(self) -> int:
+    __slots__ = (
+        "description",
+        "end_of_head",
+        "end_of_head_with_checksum",
+        "header_block",
+        "layout",
+        "memory_bytes",
+        "record",
+        "size_bytes",
+        "tags",
+    )
+
+    def __init__(self, record: FileRecord, description: ObjectDescription, layout: Layout | None) -> None:
+        self.record = record
+        self.description = description
+        self.layout = layout
+        self.size_bytes = description.size_bytes
+        # Hadoop with the first Java SDK sends the tag without its quotes.
+        self.tags = (description.validators[0][1], description.tag.encode())
+        block = self.header_block = description.header_block
+        length = b"Content-Length: %d\r\n\r\n" % description.size_bytes
+        self.end_of_head = self.end_of_head_with_checksum = block + length
+        checksums = b"".join(b"%b: %b\r\n" % item for item in description.checksum_headers)
+        if checksums:
+            self.end_of_head_with_checksum = block + checksums + length
+        layout_bytes = layout.memory_bytes if layout is not None else 0
+        self.memory_bytes = _ENTRY_BYTES + len(block) * _BLOCK_COPIES + layout_bytes
         """About how much memory the entry holds."""
-        layout_bytes = self.layout.memory_bytes if self.layout is not None else 0
-        return _ENTRY_BYTES + layout_bytes
 
 
 def resolve(store: Store, record: FileRecord) -> ResolvedObject:

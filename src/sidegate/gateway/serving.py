@@ -78,7 +78,11 @@ async def running_gateway(
             server = await _listen(gateway, options)
         else:
             server = Server.unbound(
-                gateway.handle, reject=gateway.reject, backend=options.parser, on_close=accepted.on_close
+                gateway.handle,
+                reject=gateway.reject,
+                backend=options.parser,
+                on_close=accepted.on_close,
+                shortcut=gateway.shortcut,
             )
         try:
             yield server
@@ -89,7 +93,12 @@ async def running_gateway(
 async def _listen(gateway: Gateway, options: Options) -> Server:
     try:
         return await Server.start(
-            gateway.handle, options.host, options.port, reject=gateway.reject, backend=options.parser
+            gateway.handle,
+            options.host,
+            options.port,
+            reject=gateway.reject,
+            backend=options.parser,
+            shortcut=gateway.shortcut,
         )
     except OSError as error:
         raise address_taken(options.host, options.port, error) from error

@@ -80,17 +80,29 @@ class BucketTraffic:
     def count_answer(self, operation: Operation, key: str, response: Response) -> None:
         """Count a request that was carried out; its body is counted while it leaves."""
         if operation is _GET:
-            self.reads += 1
-            if key not in self.read_keys:
-                self._tell_apart(self.read_keys, key)
-            if response.segments is None:
-                self.sent_bytes += len(response.body)
-            else:
+            self.count_read(key, len(response.body))
+            if response.segments is not None:
                 response.segments = self._counted(response.segments)
             return
         self.other_requests[KINDS.get(operation, OTHER)] += 1
         if operation in _WRITES_WHOLE and key not in self.written_keys:
             self._tell_apart(self.written_keys, key)
+
+    def count_read(self, key: str, sent_bytes: int) -> None:
+        """Count a GET that was answered with so many bytes at once."""
+        self.reads += 1
+        self.sent_bytes += sent_bytes
+        if key not in self.read_keys:
+            self._tell_apart(self.read_keys, key)
+
+    def count_segments(self, key: str, segments: Iterator[Segment]) -> Iterator[Segment]:
+        """Count a GET whose body leaves in segments, each when it does."""
+        self.count_read(key, 0)
+        return self._count(segments)
+
+    def count_look(self) -> None:
+        """Count a HEAD of an object that is there."""
+        self.other_requests[LOOK] += 1
 
     def count_request(self, kind: str) -> None:
         """Count a request that came to nothing."""

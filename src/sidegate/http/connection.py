@@ -27,6 +27,7 @@ from sidegate.http.patience import Patience, Wait
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
+from sidegate.http.shortcut import Shortcut, StreamedAnswer
 
 _log = logging.getLogger("sidegate.http")
 
@@ -58,6 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         "_responder",
         "_sender",
         "_service",
+        "_shortcut",
         "_transport",
     )
 
@@ -66,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
     _sender: Sender
     _responder: Responder
     _handler: Handler
+    _shortcut: Shortcut | None
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -96,6 +99,8 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
         else:
             self._handler = handler
+            # Who refuses all must be asked.
+            self._shortcut = service.shortcut if handler is service.handler else None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by the transport for room to receive into."""
@@ -104,8 +109,13 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Called by the transport when bytes are in that room."""
         intake = self._intake
-        intake.received(nbytes)
         self._received_bytes += nbytes
+        taken = 0
+        if intake.fresh and self._shortcut is not None and self._current is None:
+            taken = self._take_plain_reads(self._shortcut, nbytes)
+            if taken == nbytes:
+                return
+        intake.received(nbytes, taken)
         if self._phase is Phase.OPEN:
             if self._current is None:
                 self._dispatch()
@@ -164,6 +174,39 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._reading = True
         self._transport.resume_reading()
+
+    # Requests that need no parser and no handler.
+
+    def _take_plain_reads(self, shortcut: Shortcut, end: int) -> int:
+        """Answer the plain reads at the start of the receive buffer; return where they end.
+
+        There is no request in hand and no other has arrived.
+        """
+        service = self._service
+        scan, opening = service.scan_head, service.renderer.opening
+        start = 0
+        self._dispatching = True
+        try:
+            while start < end and self._current is None and not (self._sender.paused or service.draining):
+                found = scan(start, end)
+                answer = shortcut.answer(found, opening) if found is not None else None
+                if found is None or answer is None:
+                    break
+                start = found[0]
+                self._intake.head_count += 1
+                if type(answer) is bytes:
+                    self._transport.write(answer)
+                else:
+                    self._stream(found[2], cast("StreamedAnswer", answer))
+        except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
+            _log.exception("a shortcut failed")
+        finally:
+            self._dispatching = False
+        return start
+
+    def _stream(self, path: str, answer: StreamedAnswer) -> None:
+        request = self._current = Request("GET", path.encode(), "1.1", [], NO_BODY, "")
+        self._responder.stream(request, answer)
 
     # Requests, one after the other.
 

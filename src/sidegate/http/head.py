@@ -31,12 +31,12 @@ class HeadRenderer:
     `clock` returns Unix seconds.
     """
 
-    __slots__ = ("_clock", "_prefixes", "_second")
+    __slots__ = ("_clock", "_openings", "_second")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._second = -1
-        self._prefixes: dict[int, bytes] = {}
+        self._openings: dict[int, bytes] = {}
 
     def render(self, response: Response, length: int | None, connection: bytes, body: bytes = b"") -> bytes:
         """Render a head, and a body behind it, as one buffer.
@@ -45,14 +45,8 @@ class HeadRenderer:
         whole lines of the caller's choice, or b"".  Raises Invalid when a
         header could end its line.
         """
-        now = self._clock()
-        if not self._second <= now < self._second + 1:
-            self._second = int(now)
-            self._prefixes.clear()
         status = response.status
-        prefix = self._prefixes.get(status)
-        if prefix is None:
-            prefix = self._prefixes[status] = _prefix(status, self._second)
+        opening = self.opening(status)
         lines = response.raw_headers
         headers = response.headers
         if headers:
@@ -61,14 +55,25 @@ class HeadRenderer:
             breaks = len(headers)
             if rendered.count(b"\n") != breaks or rendered.count(b"\r") != breaks or b"\0" in rendered:
                 raise _broken_header(headers)
-            lines = rendered + lines if lines else rendered
+            lines = lines + rendered if lines else rendered
         # A 304 stands for the response to a GET, whose length we may not know (RFC 9110 section 8.6).
         if length is None or status == 204 or (status == 304 and not length):
-            return b"%b%b%b\r\n" % (prefix, lines, connection)
-        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (prefix, lines, connection, length, body)
+            return b"%b%b%b\r\n" % (opening, lines, connection)
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (opening, lines, connection, length, body)
+
+    def opening(self, status: int) -> bytes:
+        """Return the lines that every head with this status begins with, now."""
+        now = self._clock()
+        if not self._second <= now < self._second + 1:
+            self._second = int(now)
+            self._openings.clear()
+        opening = self._openings.get(status)
+        if opening is None:
+            opening = self._openings[status] = _opening(status, self._second)
+        return opening
 
 
-def _prefix(status: int, second: int) -> bytes:
+def _opening(status: int, second: int) -> bytes:
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

@@ -35,6 +35,7 @@ class HttptoolsParser:
 
     __slots__ = (
         "_add_header",
+        "_begun",
         "_body_open",
         "_failure",
         "_framing_headers",
@@ -60,6 +61,7 @@ class HttptoolsParser:
         """Expect a new head: the rest of a body was received elsewhere."""
         self._inner = httptools.HttpRequestParser(self)
         self._target = b""
+        self._begun = False
         self._body_open = False
         self._skips_body = False
         self._quiet_bytes = 0
@@ -71,7 +73,7 @@ class HttptoolsParser:
     @property
     def head_begun(self) -> bool:
         """Whether a part of a head has been seen."""
-        return self._target != b""
+        return self._begun
 
     def feed(self, data: memoryview) -> int:
         """Parse `data`; see RequestParser.feed."""
@@ -92,6 +94,10 @@ class HttptoolsParser:
                 raise Rejected(Reason.FRAMING, "too many bytes of chunk framing")
             raise Rejected(Reason.HEAD_TOO_LARGE, f"a head of more than {self._limits.head_bytes} bytes")
         return size
+
+    def on_message_begin(self) -> None:
+        """Called by httptools at the first byte of a head."""
+        self._begun = True
 
     def on_url(self, url: bytes) -> None:
         """Called by httptools, in pieces when the target came in pieces."""
@@ -132,6 +138,7 @@ class HttptoolsParser:
         self._add_header = self._headers.append
         framing_headers.clear()
         target, self._target = self._target, b""
+        self._begun = False
         self._quiet_bytes = 0
         assert method is not None
         self._sink.head_received(method, target, version, headers, framing)

@@ -51,6 +51,7 @@ class Intake:
         "arrived",
         "body",
         "broken",
+        "fresh",
         "head_count",
         "rejection",
         "window",
@@ -80,6 +81,8 @@ class Intake:
         # Requests whose head is complete, the oldest first; at most one receive buffer full of them.
         self.arrived: deque[Request] = deque()
         self.head_count = 0
+        # Whether the next byte is the first of a head.
+        self.fresh = True
         # The body that is being received.
         self.body: IncomingBody | None = None
         # Whether bytes may come that belong to no request.
@@ -98,11 +101,15 @@ class Intake:
             self.window = self._block_view
         return self.window
 
-    def received(self, count: int) -> None:
-        """Take `count` bytes that were written to the window."""
+    def received(self, count: int, start: int = 0) -> None:
+        """Take `count` bytes that were written to the window, from `start` on.
+
+        What precedes `start` are heads that were taken elsewhere.
+        """
         mode = self._mode
         if mode is Mode.PARSE:
-            self._parse(self._receive_view[:count])
+            self._parse(self._receive_view[start:count])
+            self.fresh = self._mode is Mode.PARSE and self.body is None and not self._parser.head_begun
         elif mode is Mode.BLOCK:
             self._fill(count)
         elif mode is Mode.DISCARD:
@@ -146,6 +153,7 @@ class Intake:
     def ignore(self) -> None:
         """Drop all bytes from now on."""
         self._mode = Mode.IGNORE
+        self.fresh = False
         self.window = self._receive_view
 
     def close(self) -> None:
@@ -257,5 +265,6 @@ class Intake:
             self.ignore()
         else:
             self._mode = Mode.PARSE
+            self.fresh = True
             self.window = self._receive_view
         body.finish()

@@ -114,8 +114,8 @@ Segments = Iterator[Segment] | AsyncIterator[Segment]
 class Response:
     """An answer: a small body at once, or segments one after the other.
 
-    `headers` and `raw_headers` (lines rendered beforehand, each ending in
-    CRLF) must not hold Date, Server, Connection, Content-Length or
+    `raw_headers` (lines rendered beforehand, each ending in CRLF, which leave
+    first) and `headers` must not hold Date, Server, Connection, Content-Length or
     Transfer-Encoding: those follow from the rest.  `length` is the exact
     total of the segments, and the Content-Length of a HEAD or 304 answer;
     segments without it leave with chunked transfer-encoding.

@@ -18,6 +18,10 @@ from sidegate.http.message import Request, Response, Segments
 from sidegate.http.segments import chunk_segments, close_unused
 from sidegate.http.sender import JOIN_BYTES, Sender
 from sidegate.http.service import Service
+from sidegate.http.shortcut import StreamedAnswer
+
+# Stands for the response of a shortcut, which wants to hear nothing of its end.
+_UNREPORTED = Response(200)
 
 _log = logging.getLogger("sidegate.http")
 
@@ -98,6 +102,13 @@ class Responder:
         if response.on_sent is not None:
             _report(response, complete=True)
         self._owner.responded(closes=closes)
+
+    def stream(self, request: Request, answer: StreamedAnswer) -> None:
+        """Send what a shortcut answered; it is not the last on this connection."""
+        self._request = request
+        self._response = _UNREPORTED
+        self._closes = False
+        self._sender.send(answer.head, answer.segments, answer.length, self._streamed)
 
     def fail(self, request: Request, error: BaseException, *, closes: bool) -> None:
         """Answer for a handler that raised."""

@@ -17,6 +17,7 @@ from sidegate.http.loops import select_parser
 from sidegate.http.message import Handler
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.service import Service
+from sidegate.http.shortcut import Shortcut
 
 BACKLOG = 1024
 
@@ -47,14 +48,17 @@ class Server:
         sockets: Sequence[socket.socket] = (),
         reuse_port: bool = False,
         clock: Callable[[], float] = time.time,
+        shortcut: Shortcut | None = None,
     ) -> Server:
         """Listen on host and port (0: any free one), or on one given socket.
 
         `backend` names the parser (see `loops.select_parser`); `clock`
-        returns Unix seconds.  Raises OSError when the address is taken.
+        returns Unix seconds; `shortcut` answers plain reads before the handler
+        is asked.  Raises OSError when the address is taken.
         """
         loop = asyncio.get_running_loop()
-        service = Service(handler, limits or Limits(), reject, select_parser(backend), clock, loop)
+        parsers = select_parser(backend)
+        service = Service(handler, limits or Limits(), reject, parsers, clock, loop, shortcut=shortcut)
         if sockets:
             (given,) = sockets
             listener = await loop.create_server(lambda: Connection(service), sock=given, backlog=BACKLOG)
@@ -74,6 +78,7 @@ class Server:
         backend: str = "auto",
         clock: Callable[[], float] = time.time,
         on_close: Callable[[], None] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> Server:
         """Return a server of the connections given to `adopt`; it listens nowhere.
 
@@ -81,7 +86,10 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         parsers = select_parser(backend)
-        return cls(Service(handler, limits or Limits(), reject, parsers, clock, loop, on_close), None)
+        service = Service(
+            handler, limits or Limits(), reject, parsers, clock, loop, on_close=on_close, shortcut=shortcut
+        )
+        return cls(service, None)
 
     async def adopt(self, connection: socket.socket) -> None:
         """Serve a connection that was accepted elsewhere; raises OSError if it is gone."""

@@ -21,6 +21,7 @@ from sidegate.http.message import Handler, Request, Response
 from sidegate.http.parser import ParserFactory
 from sidegate.http.patience import wait_seconds
 from sidegate.http.rejection import Reject, plain_rejection
+from sidegate.http.shortcut import ScanHead, Shortcut, no_scanner, scanner_for
 
 if TYPE_CHECKING:
     from sidegate.http.connection import Connection
@@ -47,7 +48,9 @@ class Service:
         parsers: ParserFactory,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
+        *,
         on_close: Callable[[], None] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self.handler = handler
         self._on_close = on_close
@@ -59,6 +62,10 @@ class Service:
         self.pool = BlockPool(limits.block_bytes)
         # One for all: a transport fills it and hands it over within one callback.
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
+        self.shortcut = shortcut
+        self.scan_head: ScanHead = no_scanner
+        if shortcut is not None:
+            self.scan_head = scanner_for(shortcut, self.receive_view, limits).scan
         self.connections: set[Connection] = set()
         # Handlers at work, also those whose peer is gone.
         self.tasks: set[asyncio.Task[None]] = set()

@@ -10,7 +10,7 @@ class HeadScanner:
     Plain is a GET or HEAD of HTTP/1.1 in origin form, complete, in strict ASCII,
     with one Host, whose headers and query parameters leave nothing to decide:
     no header of `declined`, none of `wanted` twice, Connection only as
-    keep-alive, Range only as one simple range of bytes, no query parameter but
+    keep-alive, Content-Length only as one 0, Range only as one simple range of bytes, no query parameter but
     `parameters`.  Other headers do not matter, whatever they are.
 
     `buffer` is read in place and held as long as the scanner lives.  A head of

@@ -28,7 +28,7 @@ PATH_BYTES: Final = _ALPHANUMERIC + b"-._~!$&'()*+,;=:@/"
 QUERY_BYTES: Final = PATH_BYTES + b"?"
 
 # The scanners read these themselves.
-OWN_NAMES: Final = frozenset({b"host", b"connection", b"range"})
+OWN_NAMES: Final = frozenset({b"host", b"connection", b"content-length", b"range"})
 
 
 def check_names(wanted: Sequence[bytes], declined: Sequence[bytes], parameters: Sequence[bytes]) -> None:

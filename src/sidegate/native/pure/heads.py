@@ -97,7 +97,9 @@ class HeadScanner:
             name, value = name.lower(), value.strip(b" \t")
             if name in self._declined or (name == b"connection" and value.lower() != b"keep-alive"):
                 return None
-            if name in (b"host", b"range", *self._wanted):
+            if name == b"content-length" and value != b"0":
+                return None
+            if name in (b"host", b"content-length", b"range", *self._wanted):
                 if name in headers:
                     return None
                 headers[name] = value

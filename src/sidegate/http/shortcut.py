@@ -1,0 +1,71 @@
+"""Plain reads that memory can answer: from receive buffer to socket in one step.
+
+A handler may come with a shortcut, which is asked first whenever a plain GET
+or HEAD (`native.HeadScanner` says what that is) begins exactly where the last
+request ended.  It answers from memory or not at all; whatever it leaves goes
+to the parser and to the handler, from its first byte.  So a shortcut changes
+what a request costs and nothing else: its answers are those of the handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from sidegate.http.framing import FRAMING_NAMES
+from sidegate.http.limits import Limits
+from sidegate.http.message import Segment
+from sidegate.native import HeadScanner
+from sidegate.native.plain_heads import OWN_NAMES
+
+Opening = Callable[[int], bytes]
+"""Status → the first lines of a head, as they are this second."""
+
+ScanHead = Callable[[int, int], tuple[Any, ...] | None]
+"""Start and end in the receive buffer → what `HeadScanner.scan` returns."""
+
+
+class StreamedAnswer(NamedTuple):
+    """A whole head, rendered, and the segments of `length` bytes that follow it."""
+
+    head: bytes
+    segments: Iterator[Segment]
+    length: int
+
+
+class Shortcut(Protocol):
+    """Answers plain reads for a handler; the tuples say what makes a read plain."""
+
+    wanted_headers: tuple[bytes, ...]
+    """Headers whose values it takes into account."""
+
+    declined_headers: tuple[bytes, ...]
+    """Headers with which a read is left to the handler."""
+
+    parameters: tuple[bytes, ...]
+    """The only query parameters a read may have; they change nothing."""
+
+    def answer(self, found: tuple[Any, ...], opening: Opening) -> bytes | StreamedAnswer | None:
+        """Answer what the scanner found: all of it as bytes, or None to leave it.
+
+        Called on the event loop: no waiting.  What it raises leaves the request
+        to the handler.
+        """
+        ...
+
+
+def no_scanner(start: int, end: int) -> None:
+    """Recognise nothing: for a server without a shortcut."""
+
+
+def scanner_for(shortcut: Shortcut, receive_view: memoryview, limits: Limits) -> HeadScanner:
+    """Return a scanner of `receive_view` that recognises what the shortcut answers."""
+    return HeadScanner(
+        receive_view,
+        head_bytes=limits.head_bytes,
+        header_count=limits.header_count,
+        wanted=shortcut.wanted_headers,
+        # Whatever else decides framing needs the whole of `framing`.
+        declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES)),
+        parameters=shortcut.parameters,
+    )
