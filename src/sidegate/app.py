@@ -257,7 +257,13 @@ def _supervise(store: Store, settings: ServeSettings, on_ready: Callable[[str], 
     def start(number: int, channel: socket.socket) -> subprocess.Popen[bytes]:
         return _start_worker(number, settings.workers, channel, tally, order)
 
-    supervisor = Supervisor(listeners, start, tally, grace_seconds=GRACE_SECONDS)
+    supervisor = Supervisor(
+        listeners,
+        start,
+        tally,
+        grace_seconds=GRACE_SECONDS,
+        on_death=lambda _: store.changes.tell_all(),
+    )
     with ExitStack() as stack:
         stack.callback(tally.close)
         every = settings.finish_after_seconds

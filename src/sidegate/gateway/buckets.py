@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidegate.gateway.resolved import ResolvedCache, ResolvedObject
+from sidegate.pfs.branch_memory import BranchMemory
 from sidegate.pfs.commits import Commit
+from sidegate.pfs.files import FileRecord
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import Tree
@@ -47,6 +49,9 @@ class Bucket(Protocol):
 
         Called on the event loop: no I/O, no waiting.  None means "ask `files`".
         """
+
+    def find(self, key: str) -> tuple[FileRecord, bytes | None] | None:
+        """Return the file of a key and what its resolved object is kept under, None for nothing."""
 
     def writable(self) -> WritableView:
         """Return where writes go; raises S3Error AccessDenied if nowhere."""
@@ -83,6 +88,11 @@ class CommitBucket:
         """Return what was resolved before: a commit never changes."""
         return resolved.get(self.tree.root, key)
 
+    def find(self, key: str) -> tuple[FileRecord, bytes | None] | None:
+        """Look into the tree."""
+        record = self.tree.get(key)
+        return (record, self.tree.root) if record is not None else None
+
     def writable(self) -> WritableView:
         """Refuse: a commit is immutable."""
         raise S3Error("AccessDenied", self.reason)
@@ -115,6 +125,11 @@ class OutputBucket:
         """Return None: what may be read is for `check_read` to say."""
         return None
 
+    def find(self, key: str) -> tuple[FileRecord, bytes | None] | None:
+        """Look into the staging; what is written next may replace it."""
+        record = self.staging.get(key)
+        return (record, None) if record is not None else None
+
     @property
     def upload_scope(self) -> str | None:
         """Uploads live and die with the attempt."""
@@ -141,7 +156,9 @@ class BranchBucket:
 
     name: str
     created_us: int
+    branch: str
     view: WritableView
+    memory: BranchMemory
     pipeline: str | None
     tree: Tree | None = None
 
@@ -151,8 +168,17 @@ class BranchBucket:
         return self.view
 
     def recall(self, resolved: ResolvedCache, key: str) -> ResolvedObject | None:
-        """Return None: any process may write to the branch at any time."""
-        return None
+        """Return what was resolved before, if that is still what the branch holds."""
+        source = self.memory.source(key)
+        return resolved.get(source, key) if source is not None else None
+
+    def find(self, key: str) -> tuple[FileRecord, bytes | None] | None:
+        """Look into memory, or into the catalog where the branch does not fit."""
+        try:
+            return self.memory.find(key)
+        except LookupError:
+            record = self.view.get(key)
+            return (record, None) if record is not None else None
 
     @property
     def upload_scope(self) -> str | None:

@@ -7,16 +7,20 @@ Names of repos and branches have no dots, so there is one reading.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sidegate.errors import AlreadyExists, Conflict, Invalid, NotFound
 from sidegate.gateway.buckets import BranchBucket, Bucket, CommitBucket, hyphen_alias
 from sidegate.gateway.namespace import no_such_bucket
 from sidegate.pfs.branches import DEFAULT_BRANCH, Branch
+from sidegate.pfs.commits import Commit
 from sidegate.pfs.ids import COMMIT_ID, CommitId, check_name
 from sidegate.pfs.repos import Repo
 from sidegate.pfs.store import Store
 from sidegate.s3.errors import S3Error
+
+MAX_KNOWN = 10_000
+"""Names that are remembered; a store with more branches looks the others up each time."""
 
 
 class GeneralNamespace:
@@ -26,21 +30,45 @@ class GeneralNamespace:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._known: dict[str, _Known] = {}
 
     def peek(self, name: str) -> Bucket | None:
-        """Return None: what a branch is may change at any time."""
+        """Return a bucket that was looked up before, unless its repo has changed since."""
+        known = self._known.get(name)
+        if known is None:
+            return None
+        if self._store.changes.cells[known.cell] == known.number:
+            return known.bucket
+        self._known.pop(name, None)
         return None
 
     def get(self, name: str) -> Bucket:
         """Return a bucket; raises S3Error NoSuchBucket."""
+        cell = self._store.changes.cell_of(name.rpartition(".")[2])
+        number = self._store.changes.cells[cell]
+        bucket, lasts = self._find(name)
+        if lasts and len(self._known) < MAX_KNOWN:
+            self._known[name] = _Known(bucket, cell, number)
+        return bucket
+
+    def _find(self, name: str) -> tuple[Bucket, bool]:
+        """Return a bucket, and whether its name means the same while its repo is there.
+
+        A name with hyphens in the place of underscores does not: it may become
+        another's own.  Whether a branch is there, its memory knows.
+        """
         *qualifiers, repo_name = name.split(".")
         if len(qualifiers) > 2:
             raise no_such_bucket(name)
         repo = self._find_repo(name, repo_name)
         branch = qualifiers[-1] if qualifiers else DEFAULT_BRANCH
         if len(qualifiers) == 2:
-            return self._commit_bucket(name, repo, branch, qualifiers[0])
-        return self._branch_bucket(name, repo, branch)
+            commit = self._find_commit(name, repo, branch, qualifiers[0])
+            reason = f"The bucket {name!r} is a finished commit and read-only."
+            lasts = repo.name == repo_name and commit.branch == branch
+            return CommitBucket.of(self._store, name, commit, reason), lasts
+        bucket = self._branch_bucket(name, repo, branch)
+        return bucket, repo.name == repo_name and bucket.branch == branch
 
     def list(self) -> list[tuple[str, int]]:
         """Return each repo, and `branch.repo` for its other branches."""
@@ -110,15 +138,21 @@ class GeneralNamespace:
         exact = next((branch for branch in branches if branch.name == name), None)
         return exact or _named_with_hyphens(branches, name)
 
-    def _branch_bucket(self, name: str, repo: Repo, branch_name: str) -> Bucket:
+    def _branch_bucket(self, name: str, repo: Repo, branch_name: str) -> BranchBucket:
         branch = self._branch_named(repo, branch_name)
         if branch is None and branch_name != DEFAULT_BRANCH:
             raise no_such_bucket(name)
-        view = self._store.branch_view(repo.name, branch.name if branch is not None else DEFAULT_BRANCH)
-        created_us = branch.created_us if branch is not None else repo.created_us
-        return BranchBucket(name, created_us, view, repo.name if repo.kind == "pipeline" else None)
+        known_as = branch.name if branch is not None else DEFAULT_BRANCH
+        return BranchBucket(
+            name,
+            branch.created_us if branch is not None else repo.created_us,
+            known_as,
+            self._store.branch_view(repo.name, known_as),
+            self._store.branch_memory(repo.name, known_as),
+            pipeline=repo.name if repo.kind == "pipeline" else None,
+        )
 
-    def _commit_bucket(self, name: str, repo: Repo, branch_name: str, commit_id: str) -> Bucket:
+    def _find_commit(self, name: str, repo: Repo, branch_name: str, commit_id: str) -> Commit:
         if COMMIT_ID.fullmatch(commit_id) is None:
             raise no_such_bucket(name)
         try:
@@ -129,9 +163,15 @@ class GeneralNamespace:
             raise no_such_bucket(name)
         if commit.branch != branch_name and self._branch_named(repo, branch_name) is None:
             raise no_such_bucket(name)
-        return CommitBucket.of(
-            self._store, name, commit, f"The bucket {name!r} is a finished commit and read-only."
-        )
+        return commit
+
+
+class _Known(NamedTuple):
+    """A bucket found before, and the number that its repo's cell had then."""
+
+    bucket: Bucket
+    cell: int
+    number: int
 
 
 _Named = TypeVar("_Named", Repo, Branch)

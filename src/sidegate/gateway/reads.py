@@ -58,12 +58,13 @@ def find_object(context: Context, request: S3Request) -> ResolvedObject:
 
 
 def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:
-    record = bucket.files.get(key)
-    if record is None:
+    found = bucket.find(key)
+    if found is None:
         raise S3Error("NoSuchKey", fields={"Key": key})
+    record, source = found
     resolved = resolve(context.store, record)
-    if bucket.tree is not None:
-        context.resolved.put(bucket.tree.root, key, resolved)
+    if source is not None:
+        context.resolved.put(source, key, resolved)
     return resolved
 
 

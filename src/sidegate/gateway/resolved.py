@@ -1,7 +1,8 @@
 """Resolved objects: what a GET of a committed object needs, kept in memory.
 
-Keyed by tree and key, never by the raw request.  Only immutable trees are
-cached, so nothing ever goes stale.
+Keyed by key and source, never by the raw request.  A source is the root of an
+immutable tree, or the encoded record of an open write: the same source and key are
+the same file, so nothing ever goes stale.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 
 from sidegate.gateway.objects import describe
 from sidegate.pfs.files import FileRecord
-from sidegate.pfs.ids import NodeId
 from sidegate.pfs.layout import Layout
 from sidegate.pfs.store import Store
 from sidegate.s3.objects import ObjectDescription
@@ -73,26 +73,26 @@ class ResolvedCache:
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
         self._generation_bytes = limit_bytes // 2
-        self._young: dict[tuple[NodeId, str], ResolvedObject] = {}
-        self._old: dict[tuple[NodeId, str], ResolvedObject] = {}
+        self._young: dict[tuple[bytes, str], ResolvedObject] = {}
+        self._old: dict[tuple[bytes, str], ResolvedObject] = {}
         self._young_bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, root: NodeId, key: str) -> ResolvedObject | None:
+    def get(self, source: bytes, key: str) -> ResolvedObject | None:
         """Return a resolved object, or None when it is not in memory."""
-        found = self._young.get((root, key))
+        found = self._young.get((source, key))
         if found is None:
-            found = self._old.get((root, key))
+            found = self._old.get((source, key))
             if found is not None:
-                self.put(root, key, found)
+                self.put(source, key, found)
         return found
 
-    def put(self, root: NodeId, key: str, resolved: ResolvedObject) -> None:
+    def put(self, source: bytes, key: str, resolved: ResolvedObject) -> None:
         """Keep an object; safe to call from any thread."""
         with self._lock:
-            if (root, key) in self._young:
+            if (source, key) in self._young:
                 return
-            self._young[(root, key)] = resolved
+            self._young[(source, key)] = resolved
             self._young_bytes += resolved.memory_bytes
             if self._young_bytes > self._generation_bytes:
                 self._old, self._young, self._young_bytes = self._young, {}, 0

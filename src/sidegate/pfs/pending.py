@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import BindParameter, ColumnElement, and_
 
 from sidegate.pfs.catalog.schema import STAGINGS
+
+Name = str | BindParameter[str]
 
 
 def open_key(repo: str, branch: str) -> str:
@@ -12,6 +14,6 @@ def open_key(repo: str, branch: str) -> str:
     return f"{repo}@{branch}"
 
 
-def is_pending(repo: str, branch: str) -> ColumnElement[bool]:
+def is_pending(repo: Name, branch: Name) -> ColumnElement[bool]:
     """Return the condition that a staging is an open or finishing commit of the branch."""
     return and_(STAGINGS.c.repo == repo, STAGINGS.c.branch == branch, STAGINGS.c.purpose != "attempt")

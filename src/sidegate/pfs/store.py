@@ -3,6 +3,7 @@
 .sidegate/
   store.json     format version and id
   catalog.db     the catalog (SQLite, WAL)
+  changes        common memory of the processes at work: what has changed
   packs/         pack files
   locks/         held by whoever owns an attempt
   logs/          what jobs printed
@@ -20,9 +21,11 @@ from types import TracebackType
 from typing import Literal
 
 from sidegate.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unsupported
+from sidegate.pfs.branch_memory import BranchMemories, BranchMemory
 from sidegate.pfs.branches import Branches
 from sidegate.pfs.catalog.database import Database, open_engine
 from sidegate.pfs.catalog.migration import migrate
+from sidegate.pfs.changes import Changes
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
 from sidegate.pfs.cutting import BufferPool, ChunkCutter
@@ -65,6 +68,8 @@ class Store:
         engine = open_engine(directory / "catalog.db")
         migrate(engine)
         self.database = Database(engine, self.chunks, durable=durability == "disk")
+        self.changes = Changes(directory / "changes")
+        self.database.on_committed.append(self.changes.tell)
         self.chunks.attach(self.database)
         self.cache = NodeCache(self.chunks)
         self._buffers = BufferPool()
@@ -76,6 +81,7 @@ class Store:
         self.uploads = Uploads(self.database, clock)
         self.jobs = JobRecords(self.database, clock)
         self.publisher = Publisher(self.database, self.cache, clock, self.locks)
+        self._memory = BranchMemories(self.database, self.cache, self.changes)
 
     @classmethod
     def create(cls, directory: Path) -> None:
@@ -144,6 +150,10 @@ class Store:
     def branch_view(self, repo: str, branch: str) -> BranchView:
         """Return a branch's files with its open writes on top."""
         return BranchView(self.database, self.cache, self.stagings, repo, branch)
+
+    def branch_memory(self, repo: str, branch: str) -> BranchMemory:
+        """Return what this process keeps in memory of a branch, always the newest."""
+        return self._memory.get(repo, branch)
 
     def layout(self, record: FileRecord) -> Layout | None:
         """Return where a file's bytes lie, None when it is too long for that."""

@@ -7,7 +7,7 @@ knows no table.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,6 +18,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.disk import storage_full, storage_read_only
 
 BUSY_SECONDS = 30
@@ -93,11 +94,18 @@ class Database:
         A tenth of the cost of `read`: the connection stays with the thread, and
         goes back to the pool when the thread ends.
         """
+        return self._own_connection().execute(statement, parameters).all()
+
+    def fetch(self, statement: Prepared, parameters: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of one small read, as `lookup`, for those that happen all the time."""
+        return statement.fetch(self._own_connection(), parameters)
+
+    def _own_connection(self) -> Connection:
         lease: _Lease | None = getattr(self._local, "lease", None)
         if lease is None:
             lease = self._local.lease = _Lease(self.engine.connect())
             self._lookups.add(lease)
-        return lease.connection.execute(statement, parameters).all()
+        return lease.connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
