@@ -12,11 +12,11 @@ busy thread may take to give it back.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memmove
 
 from sidegate.native import framing
 from sidegate.native.framing import FramingError, FramingKind, parse_trailer_line
@@ -113,6 +113,10 @@ cdef class AwsChunkedDecoder:
         with cython.critical_section(self):
             return self._feed_alone(data)
 
+    def strip(self, block):
+        with cython.critical_section(self):
+            return self._strip_alone(block)
+
     def finish(self):
         with cython.critical_section(self):
             self._finish()
@@ -125,24 +129,42 @@ cdef class AwsChunkedDecoder:
         return 0
 
     cdef bytes _feed_alone(self, data):
+        cdef Py_buffer view
+        self._begin(data, &view, PyBUF_SIMPLE)
+        try:
+            return self._join(self._decode(<const uint8_t*>view.buf, view.len))
+        finally:
+            self._end(&view)
+
+    cdef Py_ssize_t _strip_alone(self, block) except -1:
+        cdef Py_buffer view
+        cdef Py_ssize_t found
+        self._begin(block, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        try:
+            found = self._decode(<const uint8_t*>view.buf, view.len)
+            self._close_up(<uint8_t*>view.buf)
+            return found
+        finally:
+            self._end(&view)
+
+    cdef int _begin(self, data, Py_buffer* view, int flags) except -1:
         # `pieces` points into `data`, and Python code that may run meanwhile (a
         # buffer's own, parse_trailer_line) could call feed again.
         if self.feeding:
             raise RuntimeError("AwsChunkedDecoder.feed was called during another call of it")
+        self._raise_known_fault()
         self.feeding = True
         try:
-            return self._feed(data)
-        finally:
+            PyObject_GetBuffer(data, view, flags)
+        except BaseException:
             self.feeding = False
+            raise
+        return 0
 
-    cdef bytes _feed(self, data):
-        cdef Py_buffer view
-        self._raise_known_fault()
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            return self._join(self._decode(<const uint8_t*>view.buf, view.len))
-        finally:
-            PyBuffer_Release(&view)
+    cdef int _end(self, Py_buffer* view) except -1:
+        self.feeding = False
+        PyBuffer_Release(view)
+        return 0
 
     cdef Py_ssize_t _decode(self, const uint8_t* data, Py_ssize_t length) except -1:
         """Take all of `data`, note its payload and return the size of it."""
@@ -170,6 +192,13 @@ cdef class AwsChunkedDecoder:
             memcpy(target, self.pieces[i].start, self.pieces[i].length)
             target += self.pieces[i].length
         return payload
+
+    cdef void _close_up(self, uint8_t* target) noexcept:
+        """Move the pieces together; each lies at or behind where it goes."""
+        cdef size_t i
+        for i in range(self.piece_count):
+            memmove(target, self.pieces[i].start, self.pieces[i].length)
+            target += self.pieces[i].length
 
     cdef inline int _note(self, const uint8_t* start, size_t length) except -1:
         cdef Piece* larger

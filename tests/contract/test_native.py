@@ -278,6 +278,41 @@ def test_complete_bodies_decode(twin: SimpleNamespace, case: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("case", AWS_CHUNKED["complete"], ids=by_name)
+def test_complete_bodies_are_stripped_in_place(twin: SimpleNamespace, case: dict[str, Any]) -> None:
+    body, payload = case["body"].encode("latin-1"), case["payload"].encode("latin-1")
+    for pieces in pieces_of(body):
+        decoder, found = decoder_for(twin, case), b""
+        for piece in pieces:
+            block = bytearray(b"<" + piece + b">")
+            found += block[1 : 1 + decoder.strip(memoryview(block)[1:-1])]
+            assert block[:1] + block[-1:] == b"<>", "it writes outside of the block"
+            block.append(0)  # BufferError while anything holds the buffer
+        assert found == payload
+        decoder.finish()
+        assert decoder.trailers == [tuple(trailer) for trailer in case["trailer_list"]]
+        assert decoder.decoded_bytes == len(payload)
+
+
+@pytest.mark.parametrize("case", AWS_CHUNKED["faulty"], ids=by_name)
+def test_stripping_finds_the_same_faults(twin: SimpleNamespace, case: dict[str, Any]) -> None:
+    decoder, block = decoder_for(twin, case), bytearray(case["body"].encode("latin-1"))
+    with pytest.raises(FramingError) as caught:
+        decoder.strip(block)
+    assert (caught.value.kind, caught.value.offset) == (case["kind"], case["offset"])
+    block.append(0)
+    with pytest.raises(FramingError):
+        decoder.strip(bytearray())
+
+
+@pytest.mark.parametrize("wrong", [b"1\r\nx\r\n", memoryview(b"1\r\nx\r\n"), memoryview(bytearray(8))[::2]])
+def test_what_cannot_be_written_to_is_not_stripped(twin: SimpleNamespace, wrong: Any) -> None:
+    decoder = twin.AwsChunkedDecoder(signed=False, trailers=False)
+    with pytest.raises(BufferError):
+        decoder.strip(wrong)
+    assert decoder.feed(b"1\r\nx\r\n0\r\n\r\n") == b"x", "a refused block is no fault of the body"
+
+
+@pytest.mark.parametrize("case", AWS_CHUNKED["complete"], ids=by_name)
 def test_data_after_the_end_is_refused(twin: SimpleNamespace, case: dict[str, Any]) -> None:
     body = case["body"].encode("latin-1")
     decoder = decoder_for(twin, case)

@@ -5,9 +5,22 @@ import zstandard
 
 from pfs.samples import noise
 from sidegate.errors import Corrupt
-from sidegate.pfs.compression import RAW, SAMPLE_BYTES, ZSTD, decode_payload, encode_payload
+from sidegate.pfs.compression import (
+    LONGEST_SKIP,
+    RAW,
+    SAMPLE_BYTES,
+    ZSTD,
+    SampleHabit,
+    decode_payload,
+    encode_payload,
+)
 
 TEXT = b"".join(b"%d,site-%d,normal\n" % (i, i % 7) for i in range(20_000))
+
+
+def split(data: bytes, count: int) -> list[bytes]:
+    step = len(data) // count + 1
+    return [data[start : start + step] for start in range(0, len(data), step)]
 
 
 @pytest.mark.parametrize(
@@ -24,11 +37,13 @@ TEXT = b"".join(b"%d,site-%d,normal\n" % (i, i % 7) for i in range(20_000))
     ],
 )
 def test_a_chunk_is_compressed_where_it_pays(plain: bytes, encoding: int) -> None:
-    chosen, payload = encode_payload(plain)
-    assert chosen == encoding
-    assert decode_payload(chosen, bytes(payload), len(plain)) == plain
-    if encoding == ZSTD:
-        assert len(payload) * 10 <= len(plain) * 9
+    for pieces in ((plain,), [plain[:10], plain[10:5000], plain[5000:]], [b"", *split(plain, 7), b""]):
+        chosen, payload = encode_payload(pieces, len(plain))
+        assert chosen == encoding
+        stored = b"".join(payload)
+        assert decode_payload(chosen, stored, len(plain)) == plain
+        if encoding == ZSTD:
+            assert len(stored) * 10 <= len(plain) * 9
 
 
 def test_samples_come_from_start_middle_and_end() -> None:
@@ -36,7 +51,48 @@ def test_samples_come_from_start_middle_and_end() -> None:
     hidden = noise(SAMPLE_BYTES) + bytes(3 * SAMPLE_BYTES)  # compressible where no sample looks
     plain = bytearray(noise(size, "outside"))
     plain[2 * SAMPLE_BYTES : 2 * SAMPLE_BYTES + len(hidden)] = hidden
-    assert encode_payload(plain)[0] == RAW
+    assert encode_payload((plain,), size)[0] == RAW
+    assert encode_payload(split(bytes(plain), 5), size)[0] == RAW
+
+
+def asked(habit: SampleHabit, answers: list[bool]) -> list[bool]:
+    """Which chunks of a stream are asked when each would answer as told."""
+    found = []
+    for pays in answers:
+        found.append(not habit.skips())
+        if found[-1]:
+            habit.note(pays=pays)
+    return found
+
+
+def test_a_stream_that_does_not_compress_is_asked_ever_more_rarely() -> None:
+    found = asked(SampleHabit(), [False] * 200)
+    assert found[:2] == [True, True]
+    gaps = [len(gap) for gap in "".join("x" if one else "." for one in found).split("x")[1:-1]]
+    assert gaps == sorted(gaps)
+    assert max(gaps) == LONGEST_SKIP
+    assert sum(found[100:]) <= 100 // LONGEST_SKIP
+
+
+def test_a_stream_that_compresses_is_asked_at_each_chunk() -> None:
+    assert all(asked(SampleHabit(), [True] * 50))
+
+
+def test_one_chunk_that_pays_ends_the_habit() -> None:
+    habit = SampleHabit()
+    asked(habit, [False] * 60)
+    found = asked(habit, [True] * 60)
+    assert found.index(True) <= LONGEST_SKIP
+    assert all(found[found.index(True) :])
+
+
+def test_a_habit_decides_for_a_chunk() -> None:
+    habit = SampleHabit()
+    chunk = noise(300_000)
+    for _ in range(3):
+        assert encode_payload((chunk,), len(chunk), habit)[0] == RAW
+    assert encode_payload((TEXT,), len(TEXT), habit)[0] == RAW, "not asked"
+    assert encode_payload((TEXT,), len(TEXT), SampleHabit())[0] == ZSTD
 
 
 @pytest.mark.parametrize("encoding", [RAW, ZSTD])

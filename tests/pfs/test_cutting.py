@@ -7,9 +7,11 @@ from sqlalchemy import delete
 
 from pfs.samples import HOUR_US, Clock, noise
 from sidegate.errors import Unavailable
+from sidegate.pfs import cutting
 from sidegate.pfs.catalog.schema import CHUNKS
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
+from sidegate.pfs.ids import Buffer
 from sidegate.pfs.store import Store
 
 pytestmark = pytest.mark.usefixtures("small_cuts")
@@ -65,6 +67,41 @@ def test_the_buffer_may_be_reused(store: Store) -> None:
         buffer[:] = DATA[start : start + 100]
         cutter.write(memoryview(buffer))
     assert cutter.finish() == cut(store, DATA, [])
+
+
+@pytest.mark.parametrize("copy_below", [1, 50, 1000])
+def test_taken_blocks_are_given_back_once_nobody_needs_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch, copy_below: int
+) -> None:
+    monkeypatch.setattr(cutting, "COPY_BELOW_BYTES", copy_below)
+    whole = cut(store, DATA, [])
+
+    @given(st.lists(st.integers(0, len(DATA)), max_size=40).map(sorted))
+    def check(ends: list[int]) -> None:
+        cutter = ChunkCutter(store.chunks)
+        outside: list[Buffer] = []
+        for start, end in zip([0, *ends], [*ends, len(DATA)], strict=True):
+            block = bytearray(DATA[start:end])
+            outside.append(block)
+            cutter.take(memoryview(block), block)
+            for free in cutter.free_blocks():
+                outside.remove(next(one for one in outside if one is free))
+                free[:] = b"\xff" * len(free)  # used again for something else
+            held = sum(map(len, outside[1:]))
+            assert held <= 1024, "no block but the first and what is of one chunk with its end"
+        assert cutter.finish() == whole
+        assert len(cutter.free_blocks()) == len(outside)
+        assert cutter.free_blocks() == []
+
+    check()
+
+
+def test_a_part_of_a_block_is_taken(store: Store) -> None:
+    cutter = ChunkCutter(store.chunks)
+    block = bytearray(b"--" + DATA + b"--")
+    cutter.take(memoryview(block)[2:-2], block)
+    assert cutter.finish() == cut(store, DATA, [])
+    assert [free is block for free in cutter.free_blocks()] == [True]
 
 
 @pytest.mark.parametrize("collected", [False, True])

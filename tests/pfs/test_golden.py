@@ -183,7 +183,7 @@ def test_a_pack_is_written_byte_for_byte(tmp_path: Path, monkeypatch: pytest.Mon
     assert writer.path == tmp_path / PACK["path"]
     for record, fields in zip(pack_records(), PACK["records"], strict=True):
         payload = bytes.fromhex(fields["payload"])
-        assert writer.append(record.chunk, record.encoding, payload, record.plain_bytes) == record
+        assert writer.append(record.chunk, record.encoding, (payload,), record.plain_bytes) == record
     assert writer.path.read_bytes().hex() == "".join(PACK["hex"])[: writer.position * 2]
     writer.seal()
     writer.close()

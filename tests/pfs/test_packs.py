@@ -30,7 +30,7 @@ PLAIN = [noise(100, 1), noise(40_000, 2), b"text " * 5000, noise(ALIGNED_FROM_BY
 
 
 def add(writer: PackWriter, plain: bytes) -> PackRecord:
-    encoding, payload = encode_payload(plain)
+    encoding, payload = encode_payload((plain,), len(plain))
     return writer.append(ChunkId(blake3(plain).digest()), encoding, payload, len(plain))
 
 

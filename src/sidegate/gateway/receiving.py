@@ -48,18 +48,24 @@ async def receive(
     traffic = context.namespace.traffic
     counts = traffic.by_name.get(request.bucket) if traffic is not None else None
     whole = request.body.take_whole()
-    if whole is not None:
-        result = await context.run(lambda: store(_finish(decoder, cutter, whole)))
-        if counts is not None:
-            counts.received_bytes += decoder.decoded_bytes
-        return result
-    while block := await request.body.read():
+    blocks: list[bytes | memoryview] = [whole] if whole else []
+    last = whole is not None
+    while not last:
         before = decoder.decoded_bytes
-        await context.run(_feeding(decoder, cutter, block))
-        if counts is not None:
-            counts.received_bytes += decoder.decoded_bytes - before
+        blocks, last = await request.body.read_here()
+        if not last:
+            await context.run(_feeding(decoder, cutter, blocks))
+            if counts is not None:
+                counts.received_bytes += decoder.decoded_bytes - before
+            for block in cutter.free_blocks():
+                request.body.recycle(block)
+    before = decoder.decoded_bytes
+    result = await context.run(lambda: store(_finish(decoder, cutter, blocks)))
+    if counts is not None:
+        counts.received_bytes += decoder.decoded_bytes - before
+    for block in cutter.free_blocks():
         request.body.recycle(block)
-    return await context.run(lambda: store(_finish(decoder, cutter, b"")))
+    return result
 
 
 def _check_length(request: S3Request) -> None:
@@ -70,12 +76,17 @@ def _check_length(request: S3Request) -> None:
         raise S3Error("EntityTooLarge", fields={"ProposedSize": str(request.body.length)})
 
 
-def _feeding(decoder: PayloadDecoder, cutter: ChunkCutter, block: bytes | memoryview) -> Callable[[], None]:
-    return lambda: cutter.write(decoder.feed(block))
+def _feeding(
+    decoder: PayloadDecoder, cutter: ChunkCutter, blocks: list[bytes | memoryview]
+) -> Callable[[], None]:
+    def feed() -> None:
+        for block in blocks:
+            cutter.take(memoryview(decoder.feed(block)), block)
+
+    return feed
 
 
-def _finish(decoder: PayloadDecoder, cutter: ChunkCutter, last: bytes) -> Received:
-    if last:
-        cutter.write(decoder.feed(last))
+def _finish(decoder: PayloadDecoder, cutter: ChunkCutter, blocks: list[bytes | memoryview]) -> Received:
+    _feeding(decoder, cutter, blocks)()
     digests = decoder.finish()
     return Received(cutter.finish(), digests)

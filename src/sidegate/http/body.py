@@ -114,6 +114,17 @@ class IncomingBody:
         self._owner.body_taken()
         return block
 
+    async def read_here(self) -> tuple[list[bytes | memoryview], bool]:
+        """Wait for blocks and take all that are here; see message.Body."""
+        first = await self.read()
+        if not len(first):
+            return [], True
+        blocks = [first, *self._blocks]
+        if len(blocks) > 1:
+            self._blocks.clear()
+            self._owner.body_taken()
+        return blocks, self.state is BodyState.FINISHED
+
     def take_whole(self) -> bytes | None:
         """Take the whole body if all of it is here; see message.Body."""
         if self.state is not BodyState.FINISHED or self._begun:
@@ -125,7 +136,7 @@ class IncomingBody:
             return block if isinstance(block, bytes) else bytes(block)
         return b"".join(blocks)
 
-    def recycle(self, block: bytes | memoryview) -> None:
+    def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Take back a block from `read`; see message.Body."""
         if isinstance(block, memoryview):
             buffer = block.obj

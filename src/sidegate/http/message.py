@@ -31,11 +31,18 @@ class Body(Protocol):
         """
         ...
 
+    async def read_here(self) -> tuple[list[bytes | memoryview], bool]:
+        """Wait for the next block; return all that are here, and whether they are the last.
+
+        As `read` otherwise.
+        """
+        ...
+
     def take_whole(self) -> bytes | None:
         """Take the whole body if all of it is here, without waiting."""
         ...
 
-    def recycle(self, block: bytes | memoryview) -> None:
+    def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Give back a block from `read` that nobody will look at again."""
         ...
 
@@ -54,12 +61,17 @@ class WholeBody:
         data, self._rest = self._rest, b""
         return data
 
+    async def read_here(self) -> tuple[list[bytes | memoryview], bool]:
+        """Return everything once, as the last."""
+        data = await self.read()
+        return ([data] if len(data) else []), True
+
     def take_whole(self) -> bytes | None:
         """Return everything once, then b""."""
         data, self._rest = self._rest, b""
         return data
 
-    def recycle(self, block: bytes | memoryview) -> None:
+    def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Do nothing: there is no buffer to use again."""
 
 

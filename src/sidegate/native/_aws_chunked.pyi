@@ -40,6 +40,14 @@ class AwsChunkedDecoder:
         no buffer, BufferError when it is not contiguous.
         """
 
+    def strip(self, block: Buffer) -> int:
+        """Move the payload in `block` to its front and return how long it is.
+
+        As `feed` otherwise; what follows the payload in the block is
+        unspecified, and so is all of it after a FramingError.  Raises
+        BufferError also when the block is read-only.
+        """
+
     def finish(self) -> None:
         """Declare that the body has ended; nothing happens a second time.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
-from sidegate.pfs.compression import RAW, decode_payload, encode_payload
+from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.packs import (
@@ -116,10 +116,16 @@ class ChunkStore:
     def put(self, plain: Buffer) -> ChunkId:
         """Store `plain` unless it is there already; return its id."""
         chunk = ChunkId(blake3(plain).digest())
-        if not self._known(chunk):
-            encoding, payload = encode_payload(plain)
-            self._append(chunk, encoding, payload, len(plain))
+        self.put_pieces(chunk, (plain,), len(plain))
         return chunk
+
+    def put_pieces(
+        self, chunk: ChunkId, pieces: Sequence[Buffer], plain_bytes: int, habit: SampleHabit | None = None
+    ) -> None:
+        """Store a chunk whose id the caller has computed, unless it is there already."""
+        if not self._known(chunk):
+            encoding, payload = encode_payload(pieces, plain_bytes, habit)
+            self._append(chunk, encoding, payload, plain_bytes)
 
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
@@ -127,7 +133,7 @@ class ChunkStore:
         rows = self.database.lookup(_CONDEMNED, {"chunk": chunk})
         return bool(rows) and rows[0][0] is None
 
-    def _append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> None:
+    def _append(self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int) -> None:
         with self._lock:
             writer = self._writable_pack()
             record = writer.append(chunk, encoding, payload, plain_bytes)
@@ -330,7 +336,7 @@ class ChunkStore:
                 raise _damaged(record.chunk, pack)
             with self._lock:
                 writer = self._writable_pack()
-                copy = writer.append(record.chunk, record.encoding, payload, record.plain_bytes)
+                copy = writer.append(record.chunk, record.encoding, (payload,), record.plain_bytes)
             copies.append((writer.name, copy))
         self.database.write(lambda connection: self._repoint(connection, pack, copies), durable=True)
 

@@ -7,6 +7,7 @@ sendfile, and what is already compressed (Parquet) only costs time.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 
 import zstandard
 
@@ -22,6 +23,9 @@ LEVEL = 1
 
 SAMPLE_BYTES = 8 << 10
 SAMPLES = 3
+
+LONGEST_SKIP = 15
+"""Chunks of a stream that go unasked at most, about 16 MiB."""
 
 _local = threading.local()
 
@@ -39,22 +43,88 @@ def _pays(plain_bytes: int, stored_bytes: int) -> bool:
     return stored_bytes * 10 <= plain_bytes * 9
 
 
-def _sample_pays(view: memoryview) -> bool:
+class SampleHabit:
+    """What the samples of one stream said: one that does not compress is asked ever more rarely.
+
+    Video or Parquet is not asked at each chunk of a MiB; a stream that begins to
+    compress, an archive of many files, is found out after at most
+    `LONGEST_SKIP` chunks.  The first chunk of every stream is asked.
+    """
+
+    __slots__ = ("_losses", "_skips")
+
+    def __init__(self) -> None:
+        self._losses = 0
+        self._skips = 0
+
+    def skips(self) -> bool:
+        """Whether the next chunk is taken to be like the last one."""
+        if self._skips == 0:
+            return False
+        self._skips -= 1
+        return True
+
+    def note(self, *, pays: bool) -> None:
+        """Note what a sample said."""
+        self._losses = 0 if pays else self._losses + 1
+        self._skips = min((1 << self._losses) - 1, LONGEST_SKIP) if self._losses > 1 else 0
+
+
+def _samples(pieces: Sequence[Buffer], plain_bytes: int) -> Iterator[memoryview]:
+    """Yield slices of SAMPLE_BYTES, shorter where a piece ends: start, middle and end."""
+    last = plain_bytes - SAMPLE_BYTES
+    starts = [last * i // (SAMPLES - 1) for i in range(SAMPLES)]
+    offset = 0
+    for piece in pieces:
+        end = offset + len(piece)
+        while starts and starts[0] < end:
+            start = starts.pop(0) - offset
+            yield memoryview(piece)[start : start + SAMPLE_BYTES]
+        offset = end
+
+
+def _sample_pays(pieces: Sequence[Buffer], plain_bytes: int) -> bool:
     """Whether slices from start, middle and end promise the saving."""
     compressor, _ = _codec()
-    last = len(view) - SAMPLE_BYTES
-    starts = [last * i // (SAMPLES - 1) for i in range(SAMPLES)]
-    stored = sum(len(compressor.compress(view[start : start + SAMPLE_BYTES])) for start in starts)
-    return _pays(SAMPLES * SAMPLE_BYTES, stored)
+    sampled = stored = 0
+    for sample in _samples(pieces, plain_bytes):
+        sampled += len(sample)
+        stored += len(compressor.compress(sample))
+    return _pays(sampled, stored)
 
 
-def encode_payload(plain: Buffer) -> tuple[int, Buffer]:
-    """Return (encoding, payload) for a chunk's plain bytes."""
-    view = memoryview(plain)
-    if len(view) > 4 * SAMPLES * SAMPLE_BYTES and not _sample_pays(view):
-        return RAW, plain
-    compressed = _codec()[0].compress(view)
-    return (ZSTD, compressed) if _pays(len(view), len(compressed)) else (RAW, plain)
+def encode_payload(
+    pieces: Sequence[Buffer], plain_bytes: int, habit: SampleHabit | None = None
+) -> tuple[int, Sequence[Buffer]]:
+    """Return (encoding, payload) for a chunk's plain bytes, both in pieces."""
+    if plain_bytes > 4 * SAMPLES * SAMPLE_BYTES:
+        if habit is not None and habit.skips():
+            return RAW, pieces
+        pays = _sample_pays(pieces, plain_bytes)
+        if habit is not None:
+            habit.note(pays=pays)
+        if not pays:
+            return RAW, pieces
+    compressed = _codec()[0].compress(_joined(pieces, plain_bytes))
+    return (ZSTD, (compressed,)) if _pays(plain_bytes, len(compressed)) else (RAW, pieces)
+
+
+def _joined(pieces: Sequence[Buffer], plain_bytes: int) -> Buffer:
+    """Return the bytes in one piece, in memory that this thread uses again and again.
+
+    zstd streams from pieces too, but copies them and is 14 % slower (1 MiB pieces, 2026-11).
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    buffer: bytearray = getattr(_local, "joined", bytearray())
+    if len(buffer) < plain_bytes:
+        buffer = _local.joined = bytearray(plain_bytes)
+    view = memoryview(buffer)[:plain_bytes]
+    offset = 0
+    for piece in pieces:
+        view[offset : offset + len(piece)] = piece
+        offset += len(piece)
+    return view
 
 
 def decode_payload(encoding: int, payload: bytes, plain_bytes: int) -> bytes:

@@ -6,10 +6,13 @@ every chunk id and ends deduplication against what is stored.
 
 from __future__ import annotations
 
+from blake3 import blake3
+
 from sidegate.native import GearScanner
 from sidegate.pfs.chunks import ChunkStore
+from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.extents import Extent
-from sidegate.pfs.ids import Buffer
+from sidegate.pfs.ids import Buffer, ChunkId
 
 MIN_BYTES = 256 << 10
 AVERAGE_BYTES = 1 << 20
@@ -18,76 +21,90 @@ MAX_BYTES = 4 << 20
 KEEP_AFTER_US = 10 * 60 * 1_000_000
 """A cut that takes longer makes sure at its end that no collection came between."""
 
-
-SPARE_BUFFERS = 8
-"""Chunk buffers kept for the next upload: fresh memory costs more than copying into old."""
-
-
-class BufferPool:
-    """Buffers of one chunk each, used again; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._spare: list[bytearray] = []
-
-    def take(self) -> bytearray:
-        """Return a buffer of MAX_BYTES with anything in it."""
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return bytearray(MAX_BYTES)
-
-    def give(self, buffer: bytearray) -> None:
-        """Take a buffer back that nobody looks at any more."""
-        if len(self._spare) < SPARE_BUFFERS:
-            self._spare.append(buffer)
+COPY_BELOW_BYTES = 64 << 10
+"""Pieces of a kept block below this are copied: a chunk never has more pieces than the kernel
+takes in one write (IOV_MAX, 1024), and a few bytes keep no block."""
 
 
 class ChunkCutter:
     """Takes bytes in pieces of any size, gives extents of stored chunks.
 
     The cuts depend on the bytes alone, never on how they were delivered.
-    Holds at most one chunk (4 MiB) of bytes.
+    Holds at most one chunk (4 MiB) of bytes, and of taken blocks those that
+    have a part in it.
     """
 
-    def __init__(self, chunks: ChunkStore, buffers: BufferPool | None = None) -> None:
+    def __init__(self, chunks: ChunkStore) -> None:
         self._chunks = chunks
-        self._buffers = buffers or BufferPool()
         self._scanner = GearScanner(MIN_BYTES, AVERAGE_BYTES, MAX_BYTES)
-        self._buffer: bytearray | None = None
+        # The chunk in the making: its bytes so far, in order, and their hash.
+        self._pieces: list[Buffer] = []
         self._pending_bytes = 0
+        self._hasher = blake3()
+        self._held: list[Buffer] = []
+        self._free: list[Buffer] = []
+        self._habit = SampleHabit()
         self._began_us = chunks.clock()
         self.extents: list[Extent] = []
         self.size_bytes = 0
 
     def write(self, data: Buffer) -> None:
         """Take more bytes; the buffer may be reused on return."""
-        view = memoryview(data)
+        left = self._cut(memoryview(data))
+        if len(left):
+            self._copy(left)
+
+    def take(self, data: memoryview, block: Buffer) -> None:
+        """Take more bytes without copying them; `data` lies in `block` or is its own memory.
+
+        The block must stay as it is until `free_blocks` returns it.
+        """
+        left = self._cut(data)
+        if len(left) >= COPY_BELOW_BYTES:
+            self._pieces.append(left)
+            self._held.append(block)
+            return
+        if len(left):
+            self._copy(left)
+        self._free.append(block)
+
+    def free_blocks(self) -> list[Buffer]:
+        """Return the blocks that are not needed any more, each once."""
+        free, self._free = self._free, []
+        return free
+
+    def _cut(self, view: memoryview) -> memoryview:
+        """Store the chunks that end in `view`; return what begins the next one."""
         self.size_bytes += len(view)
         while len(view):
             cut = self._scanner.scan(view)
+            piece = view if cut < 0 else view[:cut]
+            self._hasher.update(piece)
+            self._pending_bytes += len(piece)
             if cut < 0:
-                self._keep(view)
-                return
-            self._store(view[:cut], tail=False)
+                break
+            self._pieces.append(piece)
+            self._store(tail=False)
             view = view[cut:]
+        return view
 
-    def _store(self, last: memoryview, *, tail: bool) -> None:
-        plain = last
-        if self._pending_bytes:
-            plain = self._keep(last)[: self._pending_bytes]
-        length = len(plain)
-        self.extents.append(Extent(self._chunks.put(plain), 0, length, length, tail))
+    def _copy(self, view: memoryview) -> None:
+        last = self._pieces[-1] if self._pieces else None
+        if isinstance(last, bytearray):
+            last += view
+        else:
+            self._pieces.append(bytearray(view))
+
+    def _store(self, *, tail: bool) -> None:
+        length = self._pending_bytes
+        chunk = ChunkId(self._hasher.digest())
+        self._chunks.put_pieces(chunk, self._pieces, length, self._habit)
+        self.extents.append(Extent(chunk, 0, length, length, tail))
+        self._hasher = blake3()
         self._pending_bytes = 0
-
-    def _keep(self, view: memoryview) -> memoryview:
-        """Add to the bytes of the chunk in the making; return the whole buffer."""
-        if self._buffer is None:
-            self._buffer = self._buffers.take()
-        end = self._pending_bytes + len(view)
-        buffer = memoryview(self._buffer)
-        buffer[self._pending_bytes : end] = view
-        self._pending_bytes = end
-        return buffer
+        self._pieces.clear()
+        self._free += self._held
+        self._held.clear()
 
     @property
     def at_cut(self) -> bool:
@@ -100,10 +117,7 @@ class ChunkCutter:
         Raises Unavailable when this took so long that a collection removed a part.
         """
         if self._pending_bytes:
-            self._store(memoryview(b""), tail=True)
-        if self._buffer is not None:
-            self._buffers.give(self._buffer)
-            self._buffer = None
+            self._store(tail=True)
         if self._chunks.clock() - self._began_us > KEEP_AFTER_US:
             self._chunks.keep(extent.chunk for extent in self.extents)
         return tuple(self.extents)

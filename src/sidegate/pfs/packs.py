@@ -14,7 +14,7 @@ import secrets
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -101,15 +101,17 @@ class PackWriter:
         os.pwrite(self._fd, header, 0)
         self.position = self._end = len(header)
 
-    def append(self, chunk: ChunkId, encoding: int, payload: Buffer, plain_bytes: int) -> PackRecord:
-        """Write one chunk; return its record.  In the page cache on return."""
-        stored_bytes = len(payload)
+    def append(
+        self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int
+    ) -> PackRecord:
+        """Write one chunk, its payload in pieces; return its record.  In the page cache on return."""
+        stored_bytes = sum(map(len, payload))
         header = _sealed_by_crc(_RECORD, _RECORD_MAGIC, encoding, stored_bytes, plain_bytes, chunk)
         with self._lock:
             start = record_offset(self.position, encoding, stored_bytes)
             try:
                 with explained_disk_errors():
-                    _write_all(self._fd, header, payload, start)
+                    _write_all(self._fd, (header, *payload), start)
             except (OSError, SidegateError):
                 # A torn record in front of a later one would hide it from recovery.
                 os.ftruncate(self._fd, self.position)
@@ -159,7 +161,7 @@ class PackWriter:
         with self._lock:
             os.ftruncate(self._fd, self.position)
             footer = _footer(self._records, self.position)
-            _write_all(self._fd, footer, b"", self.position)
+            _write_all(self._fd, (footer,), self.position)
             self._end = self.position + len(footer)
 
     def close(self) -> None:
@@ -216,12 +218,19 @@ def sync_pack(path: Path) -> None:
     _sync_entry(path)
 
 
-def _write_all(fd: int, header: bytes, payload: Buffer, offset: int) -> None:
-    written = os.pwritev(fd, [header, payload], offset)
-    total = len(header) + len(payload)
-    while written < total:
-        view = memoryview(header + bytes(payload))[written:]
-        written += os.pwrite(fd, view, offset + written)
+def _write_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+    written = os.pwritev(fd, pieces, offset)
+    if written == sum(map(len, pieces)):
+        return
+    for piece in pieces:
+        skipped = min(written, len(piece))
+        written -= skipped
+        offset += skipped
+        view = memoryview(piece)[skipped:]
+        while view:
+            count = os.pwrite(fd, view, offset)
+            offset += count
+            view = view[count:]
 
 
 def _footer(records: list[PackRecord], offset: int) -> bytes:

@@ -28,7 +28,7 @@ from sidegate.pfs.catalog.migration import migrate
 from sidegate.pfs.changes import Changes
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
-from sidegate.pfs.cutting import BufferPool, ChunkCutter
+from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
 from sidegate.pfs.extent_lists import store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
@@ -72,7 +72,6 @@ class Store:
         self.database.on_committed.append(self.changes.tell)
         self.chunks.attach(self.database)
         self.cache = NodeCache(self.chunks)
-        self._buffers = BufferPool()
         self.repos = Repos(self.database, clock)
         self.branches = Branches(self.database, clock)
         self.commits = Commits(self.database)
@@ -179,7 +178,7 @@ class Store:
 
     def cutter(self) -> ChunkCutter:
         """Return a cutter that stores what is written to it."""
-        return ChunkCutter(self.chunks, self._buffers)
+        return ChunkCutter(self.chunks)
 
     def record(
         self,

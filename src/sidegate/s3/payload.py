@@ -137,7 +137,7 @@ class PayloadDecoder:
 
     @property
     def framed(self) -> bool:
-        """Whether `feed` copies: aws-chunked framing is taken off."""
+        """Whether aws-chunked framing is taken off."""
         return self._framing is not None
 
     @property
@@ -148,13 +148,19 @@ class PayloadDecoder:
     def feed(self, block: BytesLike) -> BytesLike:
         """Return the payload in `block`: the block itself unless framed.
 
+        Framing is taken off in place where the block can be written to: the
+        payload is then at its front.
+
         Hashing of more than 2 KiB releases the GIL.  Raises S3Error:
         IncompleteBody, MalformedTrailerError; the upload is lost then.
         """
         data: BytesLike = block
         if self._framing is not None:
             try:
-                data = self._framing.feed(block)
+                if isinstance(block, memoryview) and not block.readonly:
+                    data = block[: self._framing.strip(block)]
+                else:
+                    data = self._framing.feed(block)
             except FramingError as error:
                 raise _framing_refused(error) from error
         size_bytes = data.nbytes if isinstance(data, memoryview) else len(data)

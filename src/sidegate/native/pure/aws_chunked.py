@@ -79,6 +79,16 @@ class AwsChunkedDecoder:
         with byte_view(data) as view:
             return self._decode(view)
 
+    def strip(self, block: Buffer) -> int:
+        self._raise_known_fault()
+        with memoryview(block) as whole, byte_view(block) as view:
+            if whole.readonly:
+                raise BufferError("the framing cannot be taken off in place: the block is read-only")
+            payload = self._decode(view)
+            if payload:
+                view[: len(payload)] = payload
+        return len(payload)
+
     def _decode(self, view: memoryview) -> bytes:
         payload, offset = bytearray(), 0
         while offset < len(view):
