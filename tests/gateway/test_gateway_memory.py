@@ -105,3 +105,15 @@ def test_a_name_that_may_become_anothers_is_looked_up_each_time(pair: tuple[Read
     put(writer, "lab-results", "master", "x", b"hyphen")
     assert reader.read("lab-results", "x") == b"hyphen"
     assert reader.read("lab_results", "x") == b"underscore"
+
+
+def test_a_branch_that_is_gone_is_not_written_to(pair: tuple[Reader, Store]) -> None:
+    reader, writer = pair
+    writer.branches.create("labs", "side")
+    assert reader.namespace.get("side.labs").writable().scope == "labs@side"
+    assert reader.namespace.peek("side.labs") is not None
+    writer.branches.delete("labs", "side")
+    assert reader.namespace.peek("side.labs") is None
+    with pytest.raises(S3Error) as caught:
+        reader.namespace.get("side.labs")
+    assert caught.value.code == "NoSuchBucket"

@@ -110,7 +110,7 @@ def test_a_commit_tells_whose_readers_see_something_else(store: Store) -> None:
     store.branches.create("other", "side")
     store.branches.delete("other", "side")
     store.repos.delete("other")
-    assert [set(scopes) for scopes in told] == [{"other"}, {"other@side"}, {"other@side"}, {"other"}]
+    assert [set(scopes) for scopes in told] == [{"other"}, {"other@side"}, {"other@side", "other"}, {"other"}]
 
 
 def test_what_failed_tells_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

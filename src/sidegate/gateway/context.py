@@ -10,8 +10,10 @@ from sidegate.gateway.activity import Activity
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
 from sidegate.gateway.threads import WorkThreads
+from sidegate.gateway.write_queue import WriteQueue
 from sidegate.http.message import Body, Response
 from sidegate.pfs.store import Store
+from sidegate.pfs.views import WritableView
 from sidegate.s3.documents import MAX_DOCUMENT_BYTES
 from sidegate.s3.errors import S3Error
 from sidegate.s3.headers import Headers
@@ -35,9 +37,23 @@ class Context:
     md5_tags: bool = False
     """Compute MD5 for every object and use it as its tag (`etag=md5`)."""
 
+    writes: WriteQueue = field(init=False)
+    """Where changes of the catalog go that share transactions."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writes", WriteQueue(self.store.database))
+
     async def run(self, function: Callable[[], T]) -> T:
         """Run blocking work in a thread."""
         return await self.threads.run(function)
+
+
+async def find_writable(context: Context, bucket: str) -> WritableView:
+    """Return where writes into a bucket go; raises S3Error."""
+    known = context.namespace.peek(bucket)
+    if known is not None:
+        return known.writable()
+    return await context.run(lambda: context.namespace.get(bucket).writable())
 
 
 class S3Request(NamedTuple):

@@ -40,7 +40,7 @@ async def receive(
     held.  Raises S3Error for what the client did wrong, BodyTruncated when it
     went away; what was stored until then is garbage.
     """
-    _check_length(request)
+    check_length(request)
     decoder = PayloadDecoder.from_headers(
         request.headers, request.body.length, md5=context.md5_tags, checksums=checksums
     )
@@ -68,7 +68,8 @@ async def receive(
     return result
 
 
-def _check_length(request: S3Request) -> None:
+def check_length(request: S3Request) -> None:
+    """Raise S3Error when nobody said how long the body is, or it is too long."""
     headers = request.headers
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
         raise S3Error("MissingContentLength")

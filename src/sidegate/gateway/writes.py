@@ -7,14 +7,26 @@ the write visible.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidegate.errors import SidegateError
-from sidegate.gateway.context import Context, S3Request, read_document, xml_response
+from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
 from sidegate.gateway.errors import as_s3_error
 from sidegate.gateway.objects import attributes_of, checksums_of, part_sizes_of
 from sidegate.gateway.receiving import Received, receive
+from sidegate.gateway.small_bodies import receive_small
 from sidegate.http.message import Response
 from sidegate.pfs.files import FileRecord
-from sidegate.pfs.staging import Expectation
+from sidegate.pfs.ids import Buffer
+from sidegate.pfs.staged_writes import (
+    Expectation,
+    SmallFile,
+    StagedCopy,
+    StagedFile,
+    StagedRemoval,
+    StagedWrite,
+)
+from sidegate.pfs.views import WritableView
 from sidegate.s3.conditions import WriteConditions, check_copy_conditions
 from sidegate.s3.documents import DeleteDocument, parse_delete
 from sidegate.s3.errors import S3Error
@@ -22,50 +34,81 @@ from sidegate.s3.etag import format_etag
 from sidegate.s3.names import check_key
 from sidegate.s3.payload import PayloadDigests
 from sidegate.s3.responses import render_copy_object, render_delete
-from sidegate.s3.writing import CopySource, parse_copy, parse_put
+from sidegate.s3.writing import CopySource, PutRequest, parse_copy, parse_put
 
 
 async def put_object(context: Context, request: S3Request) -> Response:
     """Store one object; raises S3Error."""
     put = parse_put(request.target, request.headers)
-    view = await context.run(lambda: context.namespace.get(request.bucket).writable())
+    view = await find_writable(context, request.bucket)
+    with context.activity.writing(view.scope):
+        small = await receive_small(context, request)
+        if small is not None:
+            record, digests = await _store_small(context, request, put, view, *small)
+        else:
+            record, digests = await _store_large(context, request, put, view)
+    return Response(200, [(b"etag", format_etag(record.tag)), *digests.echo_headers()])
 
-    def store(received: Received) -> tuple[FileRecord, PayloadDigests]:
+
+async def _store_small(
+    context: Context,
+    request: S3Request,
+    put: PutRequest,
+    view: WritableView,
+    plain: Buffer,
+    digests: PayloadDigests,
+) -> tuple[FileRecord, PayloadDigests]:
+    store = context.store
+    write = SmallFile(
+        view,
+        request.key,
+        plain,
+        chunks=store.chunks,
+        make_record=store.record,
+        attributes=attributes_of(put.metadata, digests.checksums),
+        tag=digests.md5_hex if context.md5_tags else None,
+        expect=expectation(put.conditions),
+    )
+    return await context.writes.submit(write), digests
+
+
+async def _store_large(
+    context: Context, request: S3Request, put: PutRequest, view: WritableView
+) -> tuple[FileRecord, PayloadDigests]:
+    def describe(received: Received) -> tuple[FileRecord, PayloadDigests]:
         digests = received.digests
         record = context.store.record(
             received.extents,
             attributes=attributes_of(put.metadata, digests.checksums),
             tag=digests.md5_hex if context.md5_tags else None,
         )
-        view.put_many([(request.key, record)], expectation(put.conditions))
         return record, digests
 
-    with context.activity.writing(view.scope):
-        record, digests = await receive(context, request, store)
-    return Response(200, [(b"etag", format_etag(record.tag)), *digests.echo_headers()])
+    record, digests = await receive(context, request, describe)
+    await context.writes.submit(StagedFile(view, request.key, record, expectation(put.conditions)))
+    return record, digests
 
 
 async def copy_object(context: Context, request: S3Request) -> Response:
     """Copy by reference: no byte is read or written; raises S3Error."""
     copy = parse_copy(request.target, request.headers)
+    view = await find_writable(context, request.bucket)
 
-    def work() -> FileRecord:
-        view = context.namespace.get(request.bucket).writable()
-        source = find_copy_source(context, copy.source)
-        record = FileRecord(
-            size_bytes=source.size_bytes,
-            tag=source.tag,
-            modified_us=context.store.clock(),
-            extents=source.extents,
-            content_hash=source.content_hash,
-            attributes=source.attributes
-            if copy.metadata is None
-            else attributes_of(copy.metadata, checksums_of(source), part_sizes_of(source)),
-        )
-        view.put_many([(request.key, record)], expectation(copy.conditions))
-        return record
+    def make(found: FileRecord | None) -> FileRecord:
+        source = check_copy_source(copy.source, found)
+        attributes = source.attributes
+        if copy.metadata is not None:
+            attributes = attributes_of(copy.metadata, checksums_of(source), part_sizes_of(source))
+        return replace(source, modified_us=context.store.clock(), attributes=attributes)
 
-    record = await context.run(work)
+    expect = expectation(copy.conditions)
+    known = context.namespace.peek(copy.source.bucket)
+    if known is not None and known.upload_scope == view.scope:
+        write: StagedWrite[FileRecord] = StagedCopy(view, request.key, copy.source.key, make, expect)
+    else:
+        record = await context.run(lambda: make(look_up_source(context, copy.source)))
+        write = StagedFile(view, request.key, record, expect)
+    record = await context.writes.submit(write)
     return xml_response(render_copy_object(record.tag, record.modified_us, checksums_of(record)))
 
 
@@ -75,7 +118,16 @@ def find_copy_source(context: Context, source: CopySource) -> FileRecord:
     Copying within `out` is a rename and shows no data, so it needs no right to
     read.
     """
-    record = context.namespace.get(source.bucket).files.get(source.key)
+    return check_copy_source(source, look_up_source(context, source))
+
+
+def look_up_source(context: Context, source: CopySource) -> FileRecord | None:
+    """Return what a copy would read, None where nothing is."""
+    return context.namespace.get(source.bucket).files.get(source.key)
+
+
+def check_copy_source(source: CopySource, record: FileRecord | None) -> FileRecord:
+    """Return the record if there is one that the copy's conditions allow; raises S3Error."""
     if record is None:
         raise S3Error("NoSuchKey", fields={"Key": source.key})
     check_copy_conditions(source.conditions, record.tag, record.modified_us)
@@ -84,18 +136,19 @@ def find_copy_source(context: Context, source: CopySource) -> FileRecord:
 
 async def delete_object(context: Context, request: S3Request) -> Response:
     """Remove one object; one that is not there is fine (API_DeleteObject)."""
-    await context.run(lambda: context.namespace.get(request.bucket).writable().delete([request.key]))
+    view = await find_writable(context, request.bucket)
+    await context.writes.submit(StagedRemoval(view, [request.key]))
     return Response(204)
 
 
 async def delete_objects(context: Context, request: S3Request) -> Response:
     """Remove up to 1000 objects; refusals are told per key (API_DeleteObjects)."""
-    view = await context.run(lambda: context.namespace.get(request.bucket).writable())
+    view = await find_writable(context, request.bucket)
     document = parse_delete(await read_document(request))
     refused = _refusals(document)
     refused_keys = {key for key, _ in refused}
     keys = [entry.key for entry in document.keys if entry.key not in refused_keys]
-    await context.run(lambda: view.delete(keys))
+    await context.writes.submit(StagedRemoval(view, keys))
     return xml_response(render_delete(keys, refused, quiet=document.quiet))
 
 

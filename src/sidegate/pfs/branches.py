@@ -78,6 +78,7 @@ class Branches:
                 )
             connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
             note_change(connection, open_key(repo, name))
+            note_change(connection, repo)  # its branches are others
 
         self._database.write(operation)
 
@@ -93,6 +94,7 @@ class Branches:
             connection.execute(delete(STAGINGS).where(STAGINGS.c.id.in_(pending)))
             connection.execute(delete(BRANCHES).where(BRANCHES.c.repo == repo, BRANCHES.c.name == name))
             note_change(connection, open_key(repo, name))
+            note_change(connection, repo)  # its branches are others
 
         self._database.write(operation)
 

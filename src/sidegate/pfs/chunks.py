@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Executable, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
+from sidegate.pfs.catalog.bulk import BulkStatement
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
@@ -127,6 +128,29 @@ class ChunkStore:
             encoding, payload = encode_payload(pieces, plain_bytes, habit)
             self._append(chunk, encoding, payload, plain_bytes)
 
+    def put_many(self, plains: Sequence[Buffer], connection: Connection) -> list[ChunkId]:
+        """Store several small chunks with one look into the index and one write.
+
+        `connection` is the caller's, so that its cache of the catalog is used.
+        """
+        ids = [ChunkId(blake3(plain).digest()) for plain in plains]
+        fresh = {
+            chunk: plain for chunk, plain in zip(ids, plains, strict=True) if chunk not in self._unindexed
+        }
+        if fresh:
+            for chunk, condemned_us in _CONDEMNED_OF_MANY.fetch(connection, [(chunk,) for chunk in fresh]):
+                if condemned_us is None:
+                    del fresh[ChunkId(chunk)]
+        payloads = [
+            (chunk, *encode_payload((plain,), len(plain)), len(plain)) for chunk, plain in fresh.items()
+        ]
+        if payloads:
+            with self._lock:
+                writer = self._writable_pack()
+                for record in writer.append_many(payloads):
+                    self._unindexed[record.chunk] = (writer.name, record)
+        return ids
+
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
@@ -182,9 +206,11 @@ class ChunkStore:
         if not names:
             return
         ids = self._flushing_packs = self._packs_known_to(connection, names)
-        rows = [index_row(ids[name], record) for name, record in self._flushing.values()]
-        if rows:
-            connection.execute(_INDEX_CHUNK, rows)
+        if self._flushing:
+            _INDEX_CHUNKS.execute(
+                connection,
+                [(record.chunk, ids[name], *record[1:], None) for name, record in self._flushing.values()],
+            )
         if sealed:
             connection.execute(update(PACKS).where(PACKS.c.name.in_(sealed)).values(sealed=True))
 
@@ -391,10 +417,22 @@ def index_row(pack: int, record: PackRecord) -> dict[str, object]:
     }
 
 
-_INSERT_CHUNK = insert(CHUNKS)
-_INDEX_CHUNK = _INSERT_CHUNK.on_conflict_do_update(
-    index_elements=["id"],
-    set_={column.name: _INSERT_CHUNK.excluded[column.name] for column in CHUNKS.c if column.name != "id"},
-    where=CHUNKS.c.condemned_us.is_not(None),
-)
-"""Adds an index row; that of a condemned chunk moves to its new place."""
+def _index_chunks(count: int) -> Executable:
+    """Return what adds index rows; that of a condemned chunk moves to its new place."""
+    statement = insert(CHUNKS).values([dict.fromkeys(CHUNKS.c.keys()) for _ in range(count)])
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={column.name: statement.excluded[column.name] for column in CHUNKS.c if column.name != "id"},
+        where=CHUNKS.c.condemned_us.is_not(None),
+    )
+
+
+_INDEX_CHUNKS = BulkStatement(_index_chunks, len(CHUNKS.c))
+
+
+def _condemned_of_many(count: int) -> Executable:
+    wanted: list[Any] = [bindparam(f"chunk{number}") for number in range(count)]
+    return select(CHUNKS.c.id, CHUNKS.c.condemned_us).where(CHUNKS.c.id.in_(wanted))
+
+
+_CONDEMNED_OF_MANY = BulkStatement(_condemned_of_many, 1)

@@ -46,6 +46,13 @@ HEADER_BYTES = _HEADER.size
 RECORD_BYTES = _RECORD.size
 
 
+Payload = tuple[ChunkId, int, Sequence[Buffer], int]
+"""A chunk to be written: its id, encoding, encoded bytes in pieces, plain size."""
+
+_PIECES_AT_ONCE = 1000
+"""The kernel takes 1024 buffers at once (IOV_MAX, limits.h)."""
+
+
 class PackMissing(Corrupt):
     """The file of a pack is not there."""
 
@@ -105,21 +112,23 @@ class PackWriter:
         self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int
     ) -> PackRecord:
         """Write one chunk, its payload in pieces; return its record.  In the page cache on return."""
-        stored_bytes = sum(map(len, payload))
-        header = _sealed_by_crc(_RECORD, _RECORD_MAGIC, encoding, stored_bytes, plain_bytes, chunk)
+        return self.append_many([(chunk, encoding, payload, plain_bytes)])[0]
+
+    def append_many(self, payloads: Sequence[Payload]) -> list[PackRecord]:
+        """Write chunks one after the other, all or none; return their records."""
         with self._lock:
-            start = record_offset(self.position, encoding, stored_bytes)
+            records, pieces = _place(self.position, payloads)
+            first = records[0].offset - RECORD_BYTES
             try:
                 with explained_disk_errors():
-                    _write_all(self._fd, (header, *payload), start)
+                    _write_all(self._fd, pieces, first)
             except (OSError, SidegateError):
                 # A torn record in front of a later one would hide it from recovery.
                 os.ftruncate(self._fd, self.position)
                 raise
-            self.position = self._end = start + RECORD_BYTES + stored_bytes
-            record = PackRecord(chunk, start + RECORD_BYTES, stored_bytes, plain_bytes, encoding)
-            self._records.append(record)
-        return record
+            self.position = self._end = records[-1].offset + records[-1].stored_bytes
+            self._records += records
+        return records
 
     def sync(self) -> None:
         """Return once all that was written before the call is on disk.
@@ -218,10 +227,32 @@ def sync_pack(path: Path) -> None:
     _sync_entry(path)
 
 
+def _place(position: int, payloads: Sequence[Payload]) -> tuple[list[PackRecord], list[Buffer]]:
+    """Return the records of payloads behind `position`, and what to write from the first header on."""
+    records: list[PackRecord] = []
+    pieces: list[Buffer] = []
+    for chunk, encoding, payload, plain_bytes in payloads:
+        stored_bytes = sum(map(len, payload))
+        start = record_offset(position, encoding, stored_bytes)
+        if records and start > position:
+            pieces.append(bytes(start - position))
+        pieces.append(_sealed_by_crc(_RECORD, _RECORD_MAGIC, encoding, stored_bytes, plain_bytes, chunk))
+        pieces += payload
+        records.append(PackRecord(chunk, start + RECORD_BYTES, stored_bytes, plain_bytes, encoding))
+        position = start + RECORD_BYTES + stored_bytes
+    return records, pieces
+
+
 def _write_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+    for first in range(0, len(pieces), _PIECES_AT_ONCE):
+        offset += _write_some(fd, pieces[first : first + _PIECES_AT_ONCE], offset)
+
+
+def _write_some(fd: int, pieces: Sequence[Buffer], offset: int) -> int:
+    total = sum(map(len, pieces))
     written = os.pwritev(fd, pieces, offset)
-    if written == sum(map(len, pieces)):
-        return
+    if written == total:
+        return total
     for piece in pieces:
         skipped = min(written, len(piece))
         written -= skipped
@@ -231,6 +262,7 @@ def _write_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
             count = os.pwrite(fd, view, offset)
             offset += count
             view = view[count:]
+    return total
 
 
 def _footer(records: list[PackRecord], offset: int) -> bytes:

@@ -12,24 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Conflict, NotFound
 from sidegate.pfs.branches import Branch, insert_branch, select_branch
+from sidegate.pfs.catalog.bulk import BulkStatement
 from sidegate.pfs.catalog.database import Database, note_change
 from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.pending import is_pending, open_key
+from sidegate.pfs.staged_writes import Companion, Expectation
 
 Purpose = Literal["attempt", "open", "finishing"]
-
-Expectation = Callable[[FileRecord | None], None]
-"""Called with what a path holds now, inside the transaction; raises to refuse."""
-
-Companion = Callable[[Connection], None]
-"""More to do in the same transaction: all of it happens, or nothing."""
 
 _PAGE = 1000
 
@@ -101,6 +97,19 @@ class Staging:
         with self._database.read() as connection:
             return select_staged(connection, self.id, path.encode())
 
+    def look_up(self, connection: Connection, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the encoded records of those paths that have one, as this transaction sees them."""
+        return {path: data for path, data in select_records(connection, self.id, paths) if data is not None}
+
+    def write_rows(
+        self, connection: Connection, rows: dict[bytes, bytes | None], removed: set[bytes]
+    ) -> None:
+        """Set records and remove others; raises Conflict when this was published or dropped."""
+        sequence = next_sequence(connection, self.id)
+        write_staged(connection, self.id, sequence, rows.items())
+        clear_staged(connection, self.id, sequence, list(removed))
+        note_change(connection, self.id)
+
     def delete(self, paths: Iterable[str]) -> None:
         """Remove paths; those that are not there are fine.
 
@@ -108,11 +117,7 @@ class Staging:
         """
         keys = [path.encode() for path in paths]
 
-        def operation(connection: Connection) -> None:
-            clear_staged(connection, self.id, keys)
-            note_change(connection, self.id)
-
-        self._database.write(operation)
+        self._database.write(lambda connection: self.write_rows(connection, {}, set(keys)))
 
     def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
         """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
@@ -205,14 +210,10 @@ class Stagings:
         the transaction and raises to refuse.
         """
         rows = [(path.encode(), record) for path, record in changes]
-        fresh = self._new("open", repo, branch, held=False, description="")
+        fresh = self.fresh(repo, branch)
 
         def operation(connection: Connection) -> None:
-            info = select_open(connection, repo, branch)
-            if info is None:
-                ensure_branch(connection, repo, branch, fresh.created_us)
-                insert_staging(connection, fresh)
-                info = fresh
+            info = open_in(connection, fresh)
             for path, _ in rows if expect is not None else ():
                 expect(connection, path)  # type: ignore[misc]
             upsert_staged(
@@ -241,6 +242,15 @@ class Stagings:
 
         return self._database.write(operation)
 
+    def touch(self, connection: Connection, info: StagingInfo) -> None:
+        """Restart the quiet time of an open commit, and say that it was written to."""
+        note_change(connection, info.scope)
+        touch(connection, info.id, self._clock())
+
+    def fresh(self, repo: str, branch: str) -> StagingInfo:
+        """Return a commit that a write may open; nothing is stored yet."""
+        return self._new("open", repo, branch, held=False, description="")
+
     def _new(self, purpose: Purpose, repo: str, branch: str, *, held: bool, description: str) -> StagingInfo:
         now = self._clock()
         return StagingInfo(secrets.token_hex(16), purpose, repo, branch, held, description, now, now)
@@ -254,6 +264,16 @@ def insert_staging(connection: Connection, info: StagingInfo) -> None:
     key = open_key(info.repo, info.branch) if info.purpose == "open" else None
     connection.execute(insert(STAGINGS).values(**values, open_key=key))
     note_change(connection, info.scope)
+
+
+def open_in(connection: Connection, fresh: StagingInfo) -> StagingInfo:
+    """Return the branch's open commit; where there is none, `fresh` becomes it and makes the branch."""
+    info = select_open(connection, fresh.repo, fresh.branch)
+    if info is None:
+        ensure_branch(connection, fresh.repo, fresh.branch, fresh.created_us)
+        insert_staging(connection, fresh)
+        info = fresh
+    return info
 
 
 def ensure_branch(connection: Connection, repo: str, branch: str, created_us: int) -> None:
@@ -315,11 +335,27 @@ def select_staged(connection: Connection, staging: str, path: bytes) -> FileReco
     return decode_record(data) if data is not None else None
 
 
-_INSERT_STAGED = insert(STAGED)
-_UPSERT_STAGED = _INSERT_STAGED.on_conflict_do_update(
-    index_elements=["staging", "path"],
-    set_={"record": _INSERT_STAGED.excluded.record, "sequence": _INSERT_STAGED.excluded.sequence},
-)
+def select_records(
+    connection: Connection, staging: str, paths: Sequence[bytes]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield (path, encoded record or None) of those paths that have a row."""
+    for first in range(0, len(paths), _PAGE):
+        query = select(STAGED.c.path, STAGED.c.record).where(
+            STAGED.c.staging == staging, STAGED.c.path.in_(paths[first : first + _PAGE])
+        )
+        for row in connection.execute(query):
+            yield row.path, row.record
+
+
+def _upsert_staged(count: int) -> Executable:
+    statement = insert(STAGED).values([dict.fromkeys(STAGED.c.keys()) for _ in range(count)])
+    return statement.on_conflict_do_update(
+        index_elements=["staging", "path"],
+        set_={"record": statement.excluded.record, "sequence": statement.excluded.sequence},
+    )
+
+
+_UPSERT_STAGED = BulkStatement(_upsert_staged, len(STAGED.c))
 
 
 def upsert_staged(connection: Connection, staging: str, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -327,18 +363,18 @@ def upsert_staged(connection: Connection, staging: str, rows: Sequence[tuple[byt
 
     Raises Conflict when their staging was published or dropped meanwhile.
     """
-    sequence = next_sequence(connection, staging)
-    if rows:
-        values = [
-            {"staging": staging, "path": path, "record": record, "sequence": sequence}
-            for path, record in rows
-        ]
-        connection.execute(_UPSERT_STAGED, values)
+    write_staged(connection, staging, next_sequence(connection, staging), rows)
 
 
-def clear_staged(connection: Connection, staging: str, paths: list[bytes]) -> None:
-    """Remove the records of those paths that have one; raises Conflict as `upsert_staged`."""
-    sequence = next_sequence(connection, staging)
+def write_staged(
+    connection: Connection, staging: str, sequence: int, rows: Iterable[tuple[bytes, bytes | None]]
+) -> None:
+    """Write rows under a sequence of this transaction (`next_sequence`)."""
+    _UPSERT_STAGED.execute(connection, [(staging, path, record, sequence) for path, record in rows])
+
+
+def clear_staged(connection: Connection, staging: str, sequence: int, paths: list[bytes]) -> None:
+    """Remove the records of those paths that have one."""
     for first in range(0, len(paths), _PAGE):
         there = (
             (STAGED.c.staging == staging)

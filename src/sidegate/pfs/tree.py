@@ -59,14 +59,18 @@ class Tree:
 
     def get(self, path: str) -> FileRecord | None:
         """Return the record of `path`, or None."""
-        key = path.encode()
+        data = self.get_encoded(path.encode())
+        return decode_record(data) if data is not None else None
+
+    def get_encoded(self, key: bytes) -> bytes | None:
+        """Return the encoded record of a path in UTF-8, or None."""
         node = self._cache.get(self.root)
         while True:
             index = bisect_left(node.keys, key)
             if index == len(node.keys):
                 return None
             if node.level == 0:
-                return decode_record(node.values[index]) if node.keys[index] == key else None
+                return node.values[index] if node.keys[index] == key else None
             node = self._cache.get(node.child(index).node)
 
     def peek(self, path: str) -> tuple[bool, FileRecord | None]:

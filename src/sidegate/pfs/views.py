@@ -6,7 +6,7 @@ read live from the catalog, so a reader sees each write as soon as it is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from typing import Protocol
 
@@ -18,12 +18,14 @@ from sidegate.pfs.catalog.schema import STAGED
 from sidegate.pfs.commits import select_commit
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.pending import open_key
+from sidegate.pfs.staged_writes import Companion, Expectation, StagedTarget
 from sidegate.pfs.staging import (
-    Companion,
-    Expectation,
     Stagings,
+    open_in,
     select_pending,
+    select_records,
     select_staged_page,
+    upsert_staged,
 )
 from sidegate.pfs.tree import NodeCache, Tree
 
@@ -41,12 +43,11 @@ class FileView(Protocol):
         """Yield (path, record) for each path >= `start`, in order."""
 
 
-class WritableView(FileView, Protocol):
-    """A view that can be written to; every call is atomic."""
+class WritableView(FileView, StagedTarget, Protocol):
+    """A view that can be written to; every call is atomic.
 
-    @property
-    def scope(self) -> str:
-        """The name that uploads into this view go by."""
+    Its scope is also the name that uploads into it go by.
+    """
 
     def put_many(
         self,
@@ -96,6 +97,29 @@ class BranchView:
                     data = found[layer]
                     return decode_record(data) if data is not None else None
         return tree.get(path.decode()) if tree is not None else None
+
+    def look_up(self, connection: Connection, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the encoded records of those paths that have one, as this transaction sees them."""
+        layers, tree = self._layers(connection)
+        found: dict[bytes, bytes | None] = {}
+        for layer in layers:
+            found.update(select_records(connection, layer, paths))
+        if tree is not None:
+            for path in paths:
+                if path not in found:
+                    found[path] = tree.get_encoded(path)
+        return {path: data for path, data in found.items() if data is not None}
+
+    def write_rows(
+        self, connection: Connection, rows: dict[bytes, bytes | None], removed: set[bytes]
+    ) -> None:
+        """Set records and remove others in the open commit, which is opened if need be."""
+        present = self.look_up(connection, list(removed)) if removed else {}
+        changed = rows | dict.fromkeys(present)
+        if changed:
+            info = open_in(connection, self._stagings.fresh(self._repo, self._branch))
+            upsert_staged(connection, info.id, list(changed.items()))
+            self._stagings.touch(connection, info)
 
     def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
         """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""

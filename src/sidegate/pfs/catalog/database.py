@@ -6,11 +6,13 @@ knows no table.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event
@@ -18,30 +20,13 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.pfs.catalog.groups import OperationTicket, Ticket, apply_group, prepare_group, tell_group
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.disk import storage_full, storage_read_only
 
 BUSY_SECONDS = 30
 
 T = TypeVar("T")
-
-
-class _Ticket(Generic[T]):
-    """One caller's write, waiting in a group."""
-
-    __slots__ = ("done", "durable", "error", "operation", "value")
-
-    def __init__(self, operation: Callable[[Connection], T], durable: bool) -> None:
-        self.operation = operation
-        self.durable = durable
-        self.done = False
-        self.error: BaseException | None = None
-        self.value: T | None = None
-
-    def result(self) -> T:
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]  # T may itself be None
 
 
 class _Lease:
@@ -77,9 +62,12 @@ class Database:
         self.engine = engine
         self._contents = contents
         self._durable = durable
-        self._queue: list[_Ticket[Any]] = []
+        self._queue: list[Ticket[Any]] = []
         self._queue_lock = threading.Lock()
         self._leader_lock = threading.Lock()
+        self._leader: threading.Thread | None = None
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._called = False
         self._writer: Connection | None = None
         self._writer_is_durable: bool | None = None
         self._local = threading.local()
@@ -122,7 +110,12 @@ class Database:
         alone.  With `durable`, and always in a durable store, the chunks and
         then the transaction are on disk on return.
         """
-        ticket = _Ticket(operation, durable or self._durable)
+        ticket = OperationTicket(operation)
+        ticket.durable = durable
+        return self.carry_out(ticket)
+
+    def carry_out(self, ticket: Ticket[T]) -> T:
+        """Queue one write and return its result when it is committed."""
         with self._queue_lock:
             self._queue.append(ticket)
         with self._leader_lock:
@@ -130,11 +123,34 @@ class Database:
                 self._commit_group()
         return ticket.result()
 
+    def enqueue(self, tickets: Sequence[Ticket[Any]]) -> None:
+        """Queue writes that nobody waits for here: their `tell` is called, in another thread.
+
+        What is queued while a group is being committed makes the next one.
+        """
+        with self._queue_lock:
+            self._queue += tickets
+            if self._leader is None:
+                self._leader = threading.Thread(target=self._lead, name="catalog-writer", daemon=True)
+                self._leader.start()
+            if not self._called:
+                self._called = True
+                self._calls.put(True)
+
+    def _lead(self) -> None:
+        """Commit what is queued whenever called, until told to end."""
+        while self._calls.get():
+            with self._leader_lock:
+                with self._queue_lock:
+                    self._called = False
+                if self._queue:
+                    self._commit_group()
+
     def _commit_group(self) -> None:
         with self._queue_lock:
             group, self._queue = self._queue, []
         try:
-            self._transact(group, durable=any(ticket.durable for ticket in group))
+            self._transact(group, durable=self._durable or any(ticket.durable for ticket in group))
         except BaseException as error:
             for ticket in group:
                 ticket.error = ticket.error or _explain(error)
@@ -143,13 +159,15 @@ class Database:
         finally:
             for ticket in group:
                 ticket.done = True
+            tell_group(group)
 
-    def _transact(self, group: list[_Ticket[Any]], *, durable: bool) -> None:
+    def _transact(self, group: Sequence[Ticket[Any]], *, durable: bool) -> None:
         try:
-            connection = self._begin(durable)
+            connection = self._connect_writer(durable)
+            prepare_group(connection, group)
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             self._contents.flush_index(connection)
-            for ticket in group:
-                self._run(connection, ticket)
+            apply_group(connection, group)
             if durable:
                 self._contents.sync()
             connection.commit()
@@ -165,15 +183,14 @@ class Database:
             for tell in self.on_committed:
                 tell(frozenset(changed))
 
-    def _begin(self, durable: bool) -> Connection:
-        """Begin a transaction on the writer's connection, which only the leader uses."""
+    def _connect_writer(self, durable: bool) -> Connection:
+        """Return the writer's connection, which only the leader uses."""
         connection = self._writer
         if connection is None:
             connection = self._writer = self.engine.connect()
         if self._writer_is_durable is not durable:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._writer_is_durable = durable
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
         return connection
 
     def _end_writer(self) -> None:
@@ -183,19 +200,12 @@ class Database:
             connection.info.pop(_CHANGED, None)
             connection.close()
 
-    @staticmethod
-    def _run(connection: Connection, ticket: _Ticket[Any]) -> None:
-        """Run one operation; what it did is undone when it raises."""
-        savepoint = connection.begin_nested()
-        try:
-            ticket.value = ticket.operation(connection)
-            savepoint.commit()
-        except Exception as error:  # noqa: BLE001 - handed to the caller that queued it
-            savepoint.rollback()
-            ticket.error = error
-
     def close(self) -> None:
-        """Close every connection; no call may be under way."""
+        """Close every connection; no call may be under way, and nothing be queued."""
+        if self._leader is not None:
+            self._calls.put(False)
+            self._leader.join()
+            self._leader = None
         for lease in list(self._lookups):
             lease.connection.close()
         self._local = threading.local()
@@ -217,9 +227,12 @@ def note_change(connection: Connection, scope: str) -> None:
 
 def _explain(error: BaseException) -> BaseException:
     """Return what SQLite's words mean for a person; https://www.sqlite.org/rescode.html."""
-    if not isinstance(error, OperationalError):
+    if isinstance(error, OperationalError):
+        text = str(error.orig)
+    elif isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+    else:
         return error
-    text = str(error.orig)
     if "locked" in text:
         return Unavailable(
             f"the catalog was busy for {BUSY_SECONDS} seconds",
