@@ -14,6 +14,8 @@ MODULES = {
     "sidegate.native._aws_chunked": "ext/aws_chunked.pyx",
     "sidegate.native._heads": "ext/heads.pyx",
     "sidegate.native._load": "ext/load.pyx",
+    "sidegate.native._index": "ext/index.pyx",
+    "sidegate.native._listing": "ext/listing.pyx",
 }
 
 

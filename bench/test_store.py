@@ -16,15 +16,14 @@ import pytest
 
 from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements, warm_memory
 from figures import Figure, of_bytes, of_rounds
-from sidegate.gateway.listings import entries_of
+from sidegate.gateway.listings import page_of, render_page
 from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import encode_record
 from sidegate.pfs.nodes import Entry
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import Tree
 from sidegate.pfs.tree_edit import Change, apply, build
-from sidegate.s3.listing import ListQuery, collect_page
-from sidegate.s3.listing_pages import render_objects
+from sidegate.s3.listing import ListQuery
 from timing import timed
 
 Report = Callable[[Figure], None]
@@ -144,7 +143,9 @@ def test_list_page(benchmark: Any, tree: Tree, entries: list[Entry], scale: Scal
     def page() -> tuple[int, bytes]:
         first = next(starts) * 12_345 % (len(entries) - PAGE_KEYS - 1)
         query = ListQuery(2, prefix="keys/", max_keys=PAGE_KEYS, after=listed_key(first))
-        return first, render_objects(INPUT, query, collect_page(query, entries_of(tree)))
+        page = page_of(query)
+        tree.collect(page)
+        return first, render_page(INPUT, query, page)
 
     timing = timed(benchmark, page, 4 * scale.rounds)
     first, body = timing.answer

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from sidegate.native import IndexNode
 from sidegate.native.cut_rule import CutRule, gear_table
 from sidegate.pfs import cutting, nodes
 from sidegate.pfs.encoding import Decoder
 from sidegate.pfs.extents import Extent, content_hash, decode_extent, digest
 from sidegate.pfs.files import decode_record
 from sidegate.pfs.ids import ChunkId
-from sidegate.pfs.nodes import Entry, decode_node, entry_bytes
+from sidegate.pfs.nodes import Entry, child_at, entry_bytes
 from sidegate.pfs.packs import PackFile, read_index, read_pack_name, scan
 from sidegate.pfs.store import FORMAT_VERSION, Store
 
@@ -93,10 +94,10 @@ def extent_list(data: bytes) -> dict[str, Any]:
 
 def index_node(data: bytes) -> dict[str, Any]:
     assert data[:4] == b"SGT1"
-    decoded = decode_node(data)
+    decoded = IndexNode(data)
     entries = []
     for index, key in enumerate(decoded.keys):
-        child = decoded.child(index)
+        child = child_at(decoded, index)
         entries.append(
             {
                 "key": key.decode(),

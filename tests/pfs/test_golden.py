@@ -14,6 +14,7 @@ import pytest
 from blake3 import blake3
 
 from pfs.samples import MemoryChunks, crash, noise, put
+from sidegate.native import IndexNode
 from sidegate.pfs import cutting, nodes, packs
 from sidegate.pfs.compression import decode_payload
 from sidegate.pfs.encoding import Decoder, encode_integer
@@ -21,7 +22,7 @@ from sidegate.pfs.extent_lists import list_nodes, load_extents, store_extents
 from sidegate.pfs.extents import Extent, content_hash, decode_extent, digest, encode_extent
 from sidegate.pfs.files import ExtentList, FileRecord, decode_record, encode_record
 from sidegate.pfs.ids import ChunkId, NodeId
-from sidegate.pfs.nodes import Entry, decode_node, encode_node
+from sidegate.pfs.nodes import Entry, encode_node
 from sidegate.pfs.packs import PackFile, PackRecord, PackWriter, read_index, record_offset, recover, scan
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import NodeCache, Tree
@@ -106,7 +107,7 @@ def test_nodes(case: dict[str, Any]) -> None:
     data = encode_node(case["level"], entries, len(entries))
     assert data.hex() == case["hex"]
     assert blake3(data).hexdigest() == case["id"]
-    node = decode_node(data)
+    node = IndexNode(data)
     assert [Entry(*row) for row in zip(node.keys, node.values, strict=True)] == entries
 
 

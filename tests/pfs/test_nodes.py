@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidegate.errors import Corrupt
+from sidegate.native import IndexNode
 from sidegate.pfs import nodes
 from sidegate.pfs.ids import NodeId
 from sidegate.pfs.nodes import (
     Child,
     Entry,
     decode_child,
-    decode_node,
     encode_child,
     encode_node,
     ends_node,
@@ -25,7 +25,7 @@ entries = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size
 
 @given(st.integers(0, 9), entries)
 def test_a_node_is_read_as_written(level: int, rows: list[Entry]) -> None:
-    node = decode_node(encode_node(level, rows, len(rows)))
+    node = IndexNode(encode_node(level, rows, len(rows)))
     assert node.level == level
     assert [Entry(*row) for row in zip(node.keys, node.values, strict=True)] == rows
     assert node.memory_bytes >= sum(map(len, node.keys))
@@ -42,11 +42,11 @@ def test_every_torn_node_is_corrupt() -> None:
     data = encode_node(0, [Entry(b"key", b"value"), Entry(b"kez", b"other")], 2)
     for length in range(len(data)):
         with pytest.raises(Corrupt):
-            decode_node(data[:length])
+            IndexNode(data[:length])
     with pytest.raises(Corrupt):
-        decode_node(data + b"\0")
+        IndexNode(data + b"\0")
     with pytest.raises(Corrupt, match="is none"):
-        decode_node(b"SGX1" + data[4:])
+        IndexNode(b"SGX1" + data[4:])
 
 
 def test_a_child_is_read_as_written() -> None:

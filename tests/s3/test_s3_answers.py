@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
+from itertools import accumulate
 from urllib.parse import unquote, unquote_plus
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
 
+from sidegate.native.columns import Columns
 from sidegate.s3.attributes import parse_attributes, render_attributes
 from sidegate.s3.errors import S3Error
 from sidegate.s3.escaping import encode_url, escape_text
 from sidegate.s3.headers import Headers
-from sidegate.s3.listing import Entry, ListQuery, Page, encode_token
+from sidegate.s3.listing import ListQuery, Page, encode_token
 from sidegate.s3.listing_pages import render_buckets, render_objects, render_parts, render_uploads
 from sidegate.s3.multipart import ListPartsRequest, StoredPart
 from sidegate.s3.objects import ObjectDescription
@@ -53,9 +56,18 @@ def test_buckets() -> None:
     assert text(root, "Buckets/Bucket/CreationDate") == "1994-11-06T08:49:37.042Z"
 
 
-def page(*keys: str, prefixes: tuple[str, ...] = (), truncated: bool = False) -> Page[Entry]:
-    entries = tuple(Entry(key, 5, "tag-1", MODIFIED_US) for key in keys)
-    return Page(entries, prefixes, truncated, (*keys, *prefixes)[-1])
+def page(*keys: str, prefixes: tuple[str, ...] = (), truncated: bool = False) -> Page:
+    names, groups = [key.encode() for key in keys], tuple(prefix.encode() for prefix in prefixes)
+    count = len(names)
+    columns = Columns(
+        b"".join(names),
+        memoryview(array("I", accumulate(map(len, names)))),
+        b"tag-1" * count,
+        memoryview(array("I", range(5, 5 * count + 1, 5))),
+        memoryview(array("q", [5] * count)),
+        memoryview(array("q", [MODIFIED_US] * count)),
+    )
+    return Page(columns, groups, truncated, (*names, *groups)[-1])
 
 
 def test_version_2_listing() -> None:
@@ -72,7 +84,7 @@ def test_version_2_listing() -> None:
     for name, value in simple.items():
         assert text(root, name) == value
     assert text(root, "IsTruncated") == "true"
-    assert text(root, "NextContinuationToken") == encode_token("p/")
+    assert text(root, "NextContinuationToken") == encode_token(b"p/")
     assert text(root, "ContinuationToken") is None
     assert text(root, "Contents/ETag") == '"tag-1"'
     assert text(root, "Contents/Size") == "5"

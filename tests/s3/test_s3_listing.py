@@ -1,49 +1,51 @@
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidegate.native import PageScan, RowCursor
 from sidegate.s3.errors import S3Error
-from sidegate.s3.listing import (
-    Entry,
-    ListQuery,
-    Page,
-    collect_page,
-    decode_token,
-    encode_token,
-    parse_list,
-    successor_of_prefix,
-)
+from sidegate.s3.listing import ListQuery, decode_token, encode_token, page_start, parse_list
 from sidegate.s3.operations import Operation
 from sidegate.s3.target import parse_target
 
+RECORD = bytes((1, 0, 1, 3)) + b"tag" + bytes((0,))
+"""The head of a file record: version 1, no flags, size 1, tag, time 0."""
+
 
 class Keys:
-    """A source over a list that counts its seeks and the entries it gave."""
+    """Sorted rows that count how often and how much was read."""
 
     def __init__(self, keys: list[str]) -> None:
-        self.keys = sorted(keys, key=str.encode)
-        self.seeks = 0
-        self.read = 0
+        self.keys = sorted(map(str.encode, keys))
+        self.reads = 0
+        self.rows = 0
 
-    def __call__(self, after: str, *, inclusive: bool) -> Iterator[Entry]:
-        self.seeks += 1
-        find = bisect_left if inclusive else bisect_right
-        for key in self.keys[find(self.keys, after) :]:
-            self.read += 1
-            yield Entry(key, 1, "tag", 0)
+    def fetch(self, start: bytes, limit: int) -> list[tuple[bytes, bytes | None]]:
+        found = self.keys[bisect_left(self.keys, start) :][:limit]
+        self.reads += 1
+        self.rows += len(found)
+        return [(key, RECORD) for key in found]
 
 
 def query(raw: str, operation: Operation = Operation.LIST_OBJECTS_V2) -> ListQuery:
     return parse_list(operation, parse_target(f"/b?{raw}".encode(), None))
 
 
-def names(page: Page[Entry]) -> tuple[list[str], list[str]]:
-    return [entry.key for entry in page.entries], list(page.common_prefixes)
+def collect(asked: ListQuery, keys: Keys) -> PageScan:
+    page = PageScan(page_start(asked), asked.prefix.encode(), asked.delimiter.encode(), asked.max_keys)
+    assert page.collect([RowCursor(keys.fetch)])
+    return page
+
+
+def names(page: PageScan) -> tuple[list[str], list[str]]:
+    columns = page.columns
+    keys = [columns.names[start:end].decode() for start, end in pairwise([0, *columns.name_ends])]
+    return keys, [group.decode() for group in page.groups]
 
 
 def naive(keys: list[str], asked: ListQuery) -> tuple[list[str], list[str], bool]:
@@ -77,8 +79,8 @@ def test_a_page_is_what_the_definition_says(
     keys: list[str], prefix: str, delimiter: str, after: str, max_keys: int
 ) -> None:
     asked = ListQuery(2, prefix, delimiter, max_keys, after)
-    page = collect_page(asked, Keys(keys))
-    assert (*names(page), page.is_truncated) == naive(keys, asked)
+    page = collect(asked, Keys(keys))
+    assert (*names(page), page.truncated) == naive(keys, asked)
 
 
 @given(
@@ -94,56 +96,69 @@ def test_pages_joined_by_tokens_are_the_whole_listing(
     prefixes: list[str] = []
     after = ""
     while True:
-        page = collect_page(ListQuery(2, prefix, delimiter, max_keys, after), Keys(keys))
+        page = collect(ListQuery(2, prefix, delimiter, max_keys, after), Keys(keys))
         entries += names(page)[0]
         prefixes += names(page)[1]
-        if not page.is_truncated:
+        if not page.truncated:
             break
         assert page.last is not None
         after = decode_token(encode_token(page.last))
     assert (entries, prefixes) == naive(keys, ListQuery(2, prefix, delimiter, 1000))[:2]
 
 
-def test_a_delimiter_listing_seeks_once_per_prefix() -> None:
+def test_a_delimiter_listing_reads_few_rows_per_prefix() -> None:
     keys = Keys([f"{folder:03}/{file:05}" for folder in range(100) for file in range(1000)])
-    page = collect_page(query("list-type=2&delimiter=/"), keys)
-    assert len(page.common_prefixes) == 100
-    assert keys.seeks <= 101
-    assert keys.read < 100 * 20
+    page = collect(query("list-type=2&delimiter=/"), keys)
+    assert len(page.groups) == 100
+    assert keys.reads <= 101
+    assert keys.rows < 100 * 40
 
 
-def test_small_folders_are_read_without_seeking() -> None:
+def test_small_folders_share_a_read() -> None:
     keys = Keys([f"{folder:03}/file" for folder in range(500)])
-    assert len(collect_page(query("delimiter=/"), keys).common_prefixes) == 500
-    assert keys.seeks == 1
+    assert len(collect(query("delimiter=/"), keys).groups) == 500
+    assert keys.reads <= 500 // 32 + 1
+
+
+def test_a_page_without_delimiter_is_one_read() -> None:
+    keys = Keys([f"{number:05}" for number in range(5000)])
+    page = collect(query("max-keys=1000"), keys)
+    assert (len(names(page)[0]), page.truncated, keys.reads, keys.rows) == (1000, True, 1, 1001)
+    assert not collect(query("start-after=03999"), keys).truncated
+
+
+def test_the_probe_of_a_folder_reads_a_few_rows() -> None:
+    keys = Keys([f"table/part-{number:05}" for number in range(10_000)])
+    page = collect(query("list-type=2&prefix=table/&delimiter=/&max-keys=2"), keys)
+    assert (len(names(page)[0]), page.truncated, keys.rows) == (2, True, 3)
 
 
 def test_trap_18_order_is_by_utf8_bytes() -> None:
     keys = ["\uffee", "\U0001f600", "z", "é"]
-    assert names(collect_page(query(""), Keys(keys)))[0] == ["z", "é", "\uffee", "\U0001f600"]
+    assert names(collect(query(""), Keys(keys)))[0] == ["z", "é", "\uffee", "\U0001f600"]
 
 
 def test_trap_19_a_marker_is_content_of_itself_and_a_prefix_of_its_parent_never_both() -> None:
     keys = Keys(["a/", "a/b"])
-    assert names(collect_page(query("prefix=a/&delimiter=/"), keys)) == (["a/", "a/b"], [])
-    assert names(collect_page(query("delimiter=/"), keys)) == ([], ["a/"])
+    assert names(collect(query("prefix=a/&delimiter=/"), keys)) == (["a/", "a/b"], [])
+    assert names(collect(query("delimiter=/"), keys)) == ([], ["a/"])
 
 
 def test_trap_20_a_folder_with_only_its_marker_has_one_entry() -> None:
-    assert names(collect_page(query("prefix=a/&delimiter=/&max-keys=2"), Keys(["a/"]))) == (["a/"], [])
+    assert names(collect(query("prefix=a/&delimiter=/&max-keys=2"), Keys(["a/"]))) == (["a/"], [])
 
 
 def test_trap_21_a_token_outweighs_start_after() -> None:
-    asked = query(f"list-type=2&start-after=z&continuation-token={encode_token('b')}")
+    asked = query(f"list-type=2&start-after=z&continuation-token={encode_token(b'b')}")
     assert (asked.after, asked.start_after) == ("b", "z")
-    assert names(collect_page(asked, Keys(["a", "b", "c"])))[0] == ["c"]
+    assert names(collect(asked, Keys(["a", "b", "c"])))[0] == ["c"]
 
 
 def test_trap_21_start_after_need_not_exist() -> None:
-    assert names(collect_page(query("start-after=bb"), Keys(["a", "b", "c"])))[0] == ["c"]
+    assert names(collect(query("start-after=bb"), Keys(["a", "b", "c"])))[0] == ["c"]
 
 
-@pytest.mark.parametrize("token", ["x", "////", "AA==", "AQ==", "Av8=", "%FF%FE", encode_token("a")[:-1]])
+@pytest.mark.parametrize("token", ["x", "////", "AA==", "AQ==", "Av8=", "%FF%FE", encode_token(b"a")[:-1]])
 def test_a_foreign_token_is_refused(token: str) -> None:
     with pytest.raises(S3Error) as caught:
         decode_token(token)
@@ -151,7 +166,7 @@ def test_a_foreign_token_is_refused(token: str) -> None:
 
 
 def test_a_token_is_opaque_and_safe_in_a_url() -> None:
-    token = encode_token("a/ü?>~\U0010ffff")
+    token = encode_token("a/ü?>~\U0010ffff".encode())
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
     assert decode_token(token) == "a/ü?>~\U0010ffff"
 
@@ -159,20 +174,20 @@ def test_a_token_is_opaque_and_safe_in_a_url() -> None:
 def test_trap_22_max_keys_is_capped_and_zero_is_an_empty_page() -> None:
     assert query("max-keys=5000").max_keys == 1000
     keys = Keys(["a", "b"])
-    page = collect_page(query("max-keys=0"), keys)
-    assert (names(page), page.is_truncated, keys.seeks) == (([], []), False, 0)
+    page = collect(query("max-keys=0"), keys)
+    assert (names(page), page.truncated, keys.reads) == (([], []), False, 0)
 
 
 def test_trap_22_common_prefixes_count_as_keys() -> None:
-    page = collect_page(query("delimiter=/&max-keys=1"), Keys(["a/x", "b"]))
-    assert (names(page), page.is_truncated, page.last) == (([], ["a/"]), True, "a/")
+    page = collect(query("delimiter=/&max-keys=1"), Keys(["a/x", "b"]))
+    assert (names(page), page.truncated, page.last) == (([], ["a/"]), True, b"a/")
 
 
 @pytest.mark.parametrize("marker", ["photos/", "photos/2006", "photos/2006/x"])
 def test_a_marker_inside_a_rolled_up_prefix_skips_it(marker: str) -> None:
     keys = Keys(["a", "photos/2006/x", "photos/2007/y", "z"])
     asked = query(f"marker={marker}&delimiter=/", Operation.LIST_OBJECTS)
-    assert names(collect_page(asked, keys)) == (["z"], [])
+    assert names(collect(asked, keys)) == (["z"], [])
 
 
 @pytest.mark.parametrize("raw", ["max-keys=-1", "max-keys=x", "encoding-type=base64", "continuation-token=x"])
@@ -188,16 +203,18 @@ def test_an_empty_token_is_none_but_echoed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "successor"),
+    ("raw", "start"),
     [
-        ("a", "b"),
-        ("a/", "a0"),
-        ("a\U0010ffff", "b"),
-        ("\U0010ffff", None),
-        ("", None),
-        ("\ud7ff", "\ue000"),
-        ("a\uffff", "a\U00010000"),
+        ("", b""),
+        ("prefix=a/", b"a/"),
+        ("start-after=a", b"a\0"),
+        ("prefix=b&start-after=a", b"b"),
+        ("prefix=a&start-after=b", b"b\0"),
+        ("start-after=a/b&delimiter=/", b"a0"),
+        ("prefix=a/&start-after=a/b&delimiter=/", b"a/b\0"),
+        ("start-after=\U0010ffff&delimiter=\U0010ffff", b"\xf4\x8f\xbf\xc0"),
+        ("start-after=a\ud7ffb&delimiter=\ud7ff", b"a\xed\x9f\xc0"),
     ],
 )
-def test_successor(prefix: str, successor: str | None) -> None:
-    assert successor_of_prefix(prefix) == successor
+def test_page_start(raw: str, start: bytes) -> None:
+    assert page_start(query(raw)) == start

@@ -66,7 +66,12 @@ HANDLERS: Mapping[Operation, Handler] = {
 # Clients name the same few objects again and again, in ranges and conditions.
 _parse_target = lru_cache(maxsize=4096)(parse_target)
 
-_READS = frozenset((_O.GET_OBJECT, _O.HEAD_OBJECT))
+FROM_MEMORY: Mapping[Operation, Callable[[Context, S3Request], Response | None]] = {
+    _O.GET_OBJECT: reads.answer_from_memory,
+    _O.HEAD_OBJECT: reads.answer_from_memory,
+    _O.LIST_OBJECTS: listings.list_from_memory,
+    _O.LIST_OBJECTS_V2: listings.list_from_memory,
+}
 
 
 class Gateway:
@@ -104,8 +109,9 @@ class Gateway:
         understood = None
         try:
             understood = self._understand(request)
-            if understood.operation in _READS:
-                response = reads.answer_from_memory(self._context, understood)
+            from_memory = FROM_MEMORY.get(understood.operation)
+            if from_memory is not None:
+                response = from_memory(self._context, understood)
                 if response is not None:
                     return self._finished(response, understood)
         except SidegateError as error:

@@ -21,22 +21,31 @@ if TYPE_CHECKING:
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._gear import GearScanner
     from sidegate.native._heads import HeadScanner
+    from sidegate.native._index import Cursor, IndexNode, PageScan, RowCursor, TreeCursor
+    from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
 
 __all__ = [
     "AwsChunkedDecoder",
+    "Cursor",
     "FramingError",
     "FramingKind",
     "GearScanner",
     "HeadScanner",
+    "IndexNode",
+    "PageScan",
+    "RowCursor",
     "Script",
     "Selection",
+    "TreeCursor",
     "describe",
+    "render_names",
+    "render_rows",
 ]
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-MODULES: Final = ("gear", "aws_chunked", "heads", "load")
+MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing")
 _COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
@@ -83,6 +92,10 @@ if not TYPE_CHECKING:
     AwsChunkedDecoder = _modules["aws_chunked"].AwsChunkedDecoder
     HeadScanner = _modules["heads"].HeadScanner
     Script = _modules["load"].Script
+    _index, _listing = _modules["index"], _modules["listing"]
+    Cursor, TreeCursor, RowCursor = _index.Cursor, _index.TreeCursor, _index.RowCursor
+    IndexNode, PageScan = _index.IndexNode, _index.PageScan
+    render_names, render_rows = _listing.render_names, _listing.render_rows
 
 
 def describe() -> Selection:

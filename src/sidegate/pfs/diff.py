@@ -12,7 +12,7 @@ from typing import Literal
 
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.ids import NodeId
-from sidegate.pfs.nodes import Entry
+from sidegate.pfs.nodes import Entry, child_id_at
 from sidegate.pfs.tree import NodeCache, Tree
 
 
@@ -103,7 +103,7 @@ class _Cursor:
             return None
         node_id, index = self._stack[-1]
         node = self._cache.get(node_id)
-        return Entry(node.keys[index], node.values[index])
+        return Entry(node.key(index), node.value(index))
 
     def advance(self) -> None:
         """Go past the entry."""
@@ -114,7 +114,7 @@ class _Cursor:
         """Leave nodes that are used up."""
         while self._stack:
             node_id, index = self._stack[-1]
-            if index < len(self._cache.get(node_id).keys):
+            if index < len(self._cache.get(node_id)):
                 return
             self._stack.pop()
             if self._stack:
@@ -129,4 +129,4 @@ class _Cursor:
             return None
         node_id, index = self._stack[-1]
         node = self._cache.get(node_id)
-        return node.child(index).node if node.level > 0 else None
+        return child_id_at(node, index) if node.level > 0 else None

@@ -7,19 +7,14 @@ does not read (content type, user metadata, checksums, part sizes).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-from sidegate.errors import Corrupt
+from sidegate.native.index_format import EXTERNAL, HAS_HASH, RECORD_VERSION, check_record_head
 from sidegate.pfs.encoding import Decoder, encode_bytes, encode_integer, encode_text
 from sidegate.pfs.extents import Extent, decode_extent, encode_extent
 from sidegate.pfs.ids import NodeId
 
-RECORD_VERSION = 1
 INLINE_EXTENTS = 4
 """Longer lists are stored apart, so that an index node holds many records."""
-
-_HAS_HASH = 1
-_EXTERNAL = 2
 
 Attributes = tuple[tuple[str, str], ...]
 
@@ -63,7 +58,7 @@ class FileRecord:
 def encode_record(record: FileRecord) -> bytes:
     """Return the record's bytes, the value in a leaf node (docs/formats.md)."""
     external = isinstance(record.extents, ExtentList)
-    flags = (_HAS_HASH if record.content_hash is not None else 0) | (_EXTERNAL if external else 0)
+    flags = (HAS_HASH if record.content_hash is not None else 0) | (EXTERNAL if external else 0)
     parts = [encode_integer(RECORD_VERSION), encode_integer(flags), encode_integer(record.size_bytes)]
     if record.content_hash is not None:
         parts.append(record.content_hash)
@@ -79,23 +74,6 @@ def encode_record(record: FileRecord) -> bytes:
     return b"".join(parts)
 
 
-class FileSummary(NamedTuple):
-    """What a listing says of a file."""
-
-    size_bytes: int
-    tag: str
-    modified_us: int
-
-
-def decode_summary(data: bytes) -> FileSummary:
-    """Read the head of a record: a third of the cost of all of it."""
-    decoder = Decoder(data)
-    flags, size_bytes = _decode_head(decoder)
-    if flags & _HAS_HASH:
-        decoder.offset += 32
-    return FileSummary(size_bytes, decoder.text(), decoder.integer())
-
-
 def decode_size(data: bytes) -> int:
     """Read a record's size only."""
     return _decode_head(Decoder(data))[1]
@@ -105,11 +83,11 @@ def decode_record(data: bytes) -> FileRecord:
     """Read a record; raises Corrupt for another version or torn bytes."""
     decoder = Decoder(data)
     flags, size_bytes = _decode_head(decoder)
-    content_hash = decoder.take(32) if flags & _HAS_HASH else None
+    content_hash = decoder.take(32) if flags & HAS_HASH else None
     tag = decoder.text()
     modified_us = decoder.integer()
     extents: tuple[Extent, ...] | ExtentList
-    if flags & _EXTERNAL:
+    if flags & EXTERNAL:
         extents = ExtentList(NodeId(decoder.take(32)), decoder.integer())
     else:
         extents = tuple(decode_extent(decoder) for _ in range(decoder.integer()))
@@ -122,12 +100,6 @@ def decode_record(data: bytes) -> FileRecord:
 
 def _decode_head(decoder: Decoder) -> tuple[int, int]:
     """Read what every record begins with; return its flags and size."""
-    version = decoder.integer()
-    if version != RECORD_VERSION:
-        raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
-    flags = decoder.integer()
-    if flags > _HAS_HASH | _EXTERNAL:
-        raise Corrupt(
-            f"file record has flags {flags:#x}, this release reads up to {_HAS_HASH | _EXTERNAL:#x}"
-        )
+    version, flags = decoder.integer(), decoder.integer()
+    check_record_head(version, flags)
     return flags, decoder.integer()

@@ -6,12 +6,12 @@ A path can be a file and a folder at once, because S3 allows it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidegate.pfs.files import FileRecord, decode_record
+from sidegate.pfs.files import FileRecord, decode_size
 from sidegate.pfs.ids import NodeId
+from sidegate.pfs.nodes import child_at
 from sidegate.pfs.tree import NodeCache
 from sidegate.pfs.views import FileView
 
@@ -75,15 +75,15 @@ def folder_totals(cache: NodeCache, root: NodeId, folder: str) -> tuple[int, int
 
 def _range_totals(cache: NodeCache, node_id: NodeId, start: bytes, end: bytes | None) -> tuple[int, int]:
     node = cache.get(node_id)
-    first = bisect_left(node.keys, start)
-    last = bisect_left(node.keys, end) if end is not None else len(node.keys)
+    first = node.find(start)
+    last = node.find(end) if end is not None else len(node)
     if node.level == 0:
-        sizes = [decode_record(value).size_bytes for value in node.values[first:last]]
+        sizes = [decode_size(value) for value in node.values[first:last]]
         return len(sizes), sum(sizes)
     file_count = size_bytes = 0
     # A child holds the keys up to its own; so the first may begin too early, the one at `last` end too late.
-    for index in range(first, min(last + 1, len(node.keys))):
-        child = node.child(index)
+    for index in range(first, min(last + 1, len(node))):
+        child = child_at(node, index)
         count, size = child.file_count, child.size_bytes
         if index in (first, last):
             count, size = _range_totals(cache, child.node, start, end)

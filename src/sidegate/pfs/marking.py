@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
+from sidegate.native import IndexNode
 from sidegate.pfs.catalog.schema import COMMITS, PARTS, STAGED
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.extent_lists import list_nodes, load_extents
 from sidegate.pfs.files import ExtentList, decode_record
 from sidegate.pfs.ids import ChunkId, NodeId
-from sidegate.pfs.nodes import decode_node
+from sidegate.pfs.nodes import child_id_at
 
 
 class Marker:
@@ -42,9 +43,9 @@ class Marker:
                 continue
             self._walked.add(node_id)
             self.live.add(ChunkId(node_id))
-            node = decode_node(self._chunks.get(ChunkId(node_id)))
+            node = IndexNode(self._chunks.get(ChunkId(node_id)))
             if node.level > 0:
-                pending += [node.child(index).node for index in range(len(node.keys))]
+                pending += [child_id_at(node, index) for index in range(len(node))]
             else:
                 for value in node.values:
                     self._mark_record(value)

@@ -1,19 +1,20 @@
 """Index nodes: the bytes of a prolly tree's node and where nodes split.
 
-A node is a chunk holding sorted (key, value) entries.  An entry ends its node
-with a probability that grows with its size and is decided by a hash of its key,
-so the same entries always give the same nodes, in whatever order they came.
+A node is a chunk holding sorted (key, value) entries; `IndexNode` reads it.  An
+entry ends its node with a probability that grows with its size and is decided by
+a hash of its key, so the same entries always give the same nodes, in whatever
+order they came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from blake3 import blake3
 
-from sidegate.errors import Corrupt
+from sidegate.native import IndexNode
+from sidegate.native.index_format import NODE_MAGIC
 from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.ids import NodeId
 
@@ -21,7 +22,6 @@ MIN_NODE_BYTES = 4 << 10
 TARGET_NODE_BYTES = 16 << 10
 MAX_NODE_BYTES = 64 << 10
 
-_MAGIC = b"SGT1"
 _ENTRY_OVERHEAD_BYTES = 4
 _HASH_SPAN = 1 << 32
 
@@ -41,24 +41,6 @@ class Child(NamedTuple):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A decoded node; `level` 0 is a leaf.  Keys are sorted bytes."""
-
-    level: int
-    keys: list[bytes]
-    values: list[bytes]
-
-    def child(self, index: int) -> Child:
-        """Return the child at `index` of an inner node."""
-        return decode_child(self.values[index])
-
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory the node holds, for cache limits."""
-        return sum(map(len, self.keys)) + sum(map(len, self.values)) + 130 * len(self.keys)
-
-
 def encode_child(child: Child) -> bytes:
     """Return an inner entry's value."""
     return child.node + encode_integer(child.file_count) + encode_integer(child.size_bytes)
@@ -68,6 +50,16 @@ def decode_child(value: bytes) -> Child:
     """Read an inner entry's value."""
     decoder = Decoder(value, 32)
     return Child(NodeId(value[:32]), decoder.integer(), decoder.integer())
+
+
+def child_at(node: IndexNode, index: int) -> Child:
+    """Return the child at `index` of an inner node."""
+    return decode_child(node.value(index))
+
+
+def child_id_at(node: IndexNode, index: int) -> NodeId:
+    """Return the id of the child at `index` of an inner node."""
+    return NodeId(node.value(index)[:32])
 
 
 def ends_node(level: int, entry: Entry, node_bytes: int) -> bool:
@@ -92,7 +84,7 @@ def entry_bytes(entry: Entry) -> int:
 
 def encode_node(level: int, entries: Iterable[Entry], count: int) -> bytes:
     """Return a node's bytes: each key as what it shares with the one before, and the rest."""
-    parts = [_MAGIC, bytes((level,)), encode_integer(count)]
+    parts = [NODE_MAGIC, bytes((level,)), encode_integer(count)]
     previous = b""
     for key, value in entries:
         shared = _shared_prefix(previous, key)
@@ -111,20 +103,3 @@ def _shared_prefix(left: bytes, right: bytes) -> int:
         middle = (low + limit) // 2
         low, limit = (middle, limit) if left[:middle] == right[:middle] else (low, middle)
     return low
-
-
-def decode_node(data: bytes) -> Node:
-    """Read a node; raises Corrupt if it is something else."""
-    if data[:4] != _MAGIC:
-        raise Corrupt("a chunk named as an index node is none")
-    decoder = Decoder(data, 5)
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    previous = b""
-    for _ in range(decoder.integer()):
-        shared = decoder.integer()
-        previous = previous[:shared] + decoder.bytes()
-        keys.append(previous)
-        values.append(decoder.bytes())
-    decoder.finish()
-    return Node(data[4], keys, values)

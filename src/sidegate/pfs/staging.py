@@ -16,9 +16,11 @@ from sqlalchemy import Connection, Executable, bindparam, delete, func, select, 
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Conflict, NotFound
+from sidegate.native import PageScan, RowCursor
 from sidegate.pfs.branches import Branch, insert_branch, select_branch
 from sidegate.pfs.catalog.bulk import BulkStatement
 from sidegate.pfs.catalog.database import Database, note_change
+from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
@@ -28,6 +30,17 @@ from sidegate.pfs.staged_writes import Companion, Expectation
 Purpose = Literal["attempt", "open", "finishing"]
 
 _PAGE = 1000
+
+StagedRow = tuple[bytes, bytes | None]
+"""A path and its encoded record, None where the path is removed."""
+
+_SELECT_ROWS = (
+    select(STAGED.c.path, STAGED.c.record)
+    .where(STAGED.c.staging == bindparam("staging"), STAGED.c.path >= bindparam("start"))
+    .order_by(STAGED.c.path)
+    .limit(bindparam("limit"))
+)
+_ROWS, _FILES = Prepared(_SELECT_ROWS), Prepared(_SELECT_ROWS.where(STAGED.c.record.is_not(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +132,19 @@ class Staging:
 
         self._database.write(lambda connection: self.write_rows(connection, {}, set(keys)))
 
-    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
-        for key, data in staged_rows(self._database, self.id, start.encode()):
-            if data is not None:
-                yield key, data
-
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
-        for key, data in self.rows(start):
-            yield key.decode(), decode_record(data)
+        for key, data in staged_rows(self._database, self.id, start.encode()):
+            if data is not None:
+                yield key.decode(), decode_record(data)
+
+    def collect(self, page: PageScan) -> None:
+        """Collect a page of the staging's files."""
+
+        def fetch(start: bytes, limit: int) -> Sequence[StagedRow]:
+            return self._database.fetch(_FILES, {"staging": self.id, "start": start, "limit": limit})
+
+        page.collect((RowCursor(fetch),))
 
 
 class Stagings:
@@ -384,7 +400,7 @@ def clear_staged(connection: Connection, staging: str, sequence: int, paths: lis
         connection.execute(update(STAGED).where(there).values(record=None, sequence=sequence))
 
 
-def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None]]:
+def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[StagedRow]:
     """Yield (path, encoded record or None) from `start` on, a page of rows at a time."""
     following: bytes | None = start
     while following is not None:
@@ -395,15 +411,9 @@ def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterato
 
 def select_staged_page(
     connection: Connection, staging: str, start: bytes
-) -> tuple[list[tuple[bytes, bytes | None]], bytes | None]:
+) -> tuple[Sequence[StagedRow], bytes | None]:
     """Return some rows from `start` on, and where the next page starts, None at the end."""
-    query = (
-        select(STAGED.c.path, STAGED.c.record)
-        .where(STAGED.c.staging == staging, STAGED.c.path >= start)
-        .order_by(STAGED.c.path)
-        .limit(_PAGE)
-    )
-    rows = [(row.path, row.record) for row in connection.execute(query)]
+    rows = select_staged_rows(connection, staging, start, _PAGE)
     return rows, rows[-1][0] + b"\0" if len(rows) == _PAGE else None
 
 
@@ -413,6 +423,11 @@ def changed_rows(connection: Connection, staging: str, after: int) -> list[tuple
         STAGED.c.staging == staging, STAGED.c.sequence > after
     )
     return [(row.path, row.record) for row in connection.execute(query)]
+
+
+def select_staged_rows(connection: Connection, staging: str, start: bytes, limit: int) -> Sequence[StagedRow]:
+    """Return the first rows from `start` on, sorted by path."""
+    return _ROWS.fetch(connection, {"staging": staging, "start": start, "limit": limit})
 
 
 def staged_totals(database: Database, staging: str) -> int:

@@ -7,47 +7,57 @@ trees out of old ones.  Nodes are immutable, so they are cached by id.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from sidegate.native import IndexNode, PageScan, TreeCursor
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.files import FileRecord, decode_record, decode_size
 from sidegate.pfs.ids import ChunkId, NodeId
-from sidegate.pfs.nodes import Child, Entry, Node, decode_node
+from sidegate.pfs.nodes import Entry, child_id_at, decode_child
 
 NODE_CACHE_BYTES = 48 << 20
 
 
 class NodeCache:
-    """Decoded nodes by id, least recently used out first, bounded in bytes."""
+    """Nodes by id, bounded in bytes; one that was used lately gets a second chance.
+
+    A hit is one look-up and takes no lock: readers mark what they pass (`used`),
+    and only a node that comes in makes others go, in the order they came.
+    """
 
     def __init__(self, chunks: ChunkStore, limit_bytes: int = NODE_CACHE_BYTES) -> None:
         self.chunks = chunks
         self._limit_bytes = limit_bytes
-        self._nodes: OrderedDict[NodeId, Node] = OrderedDict()
+        self._nodes: dict[bytes, IndexNode] = {}
         self._bytes = 0
         self._lock = threading.Lock()
-
-    def peek(self, node_id: NodeId) -> Node | None:
+        self.peek: Callable[[bytes], IndexNode | None] = self._nodes.get
         """Return a node that is in memory, without I/O, else None."""
-        return self._nodes.get(node_id)
 
-    def get(self, node_id: NodeId) -> Node:
+    def get(self, node_id: bytes) -> IndexNode:
         """Return a node; raises Corrupt when it is lost or damaged."""
-        with self._lock:
-            node = self._nodes.get(node_id)
-            if node is not None:
-                self._nodes.move_to_end(node_id)
-                return node
-        node = decode_node(self.chunks.get(ChunkId(node_id)))
+        node = self._nodes.get(node_id)
+        if node is not None:
+            node.used = True
+            return node
+        node = IndexNode(self.chunks.get(ChunkId(node_id)))
         with self._lock:
             if node_id not in self._nodes:
                 self._nodes[node_id] = node
                 self._bytes += node.memory_bytes
-                while self._bytes > self._limit_bytes and len(self._nodes) > 1:
-                    self._bytes -= self._nodes.popitem(last=False)[1].memory_bytes
+                self._make_room()
         return node
+
+    def _make_room(self) -> None:
+        """Let the oldest nodes go until the rest fits; the newest stays."""
+        while self._bytes > self._limit_bytes and len(self._nodes) > 1:
+            oldest = next(iter(self._nodes))
+            node = self._nodes.pop(oldest)
+            if node.used:
+                node.used = False
+                self._nodes[oldest] = node
+            else:
+                self._bytes -= node.memory_bytes
 
 
 class Tree:
@@ -66,33 +76,41 @@ class Tree:
         """Return the encoded record of a path in UTF-8, or None."""
         node = self._cache.get(self.root)
         while True:
-            index = bisect_left(node.keys, key)
-            if index == len(node.keys):
+            index = node.find(key)
+            if index == len(node):
                 return None
             if node.level == 0:
-                return node.values[index] if node.keys[index] == key else None
-            node = self._cache.get(node.child(index).node)
+                return node.value(index) if node.key(index) == key else None
+            node = self._cache.get(child_id_at(node, index))
 
     def peek(self, path: str) -> tuple[bool, FileRecord | None]:
         """Return (True, record or None) if memory can tell, else (False, None)."""
         key = path.encode()
         node = self._cache.peek(self.root)
         while node is not None:
-            index = bisect_left(node.keys, key)
-            if index == len(node.keys):
+            index = node.find(key)
+            if index == len(node):
                 return True, None
             if node.level == 0:
-                return True, decode_record(node.values[index]) if node.keys[index] == key else None
-            node = self._cache.peek(node.child(index).node)
+                return True, decode_record(node.value(index)) if node.key(index) == key else None
+            node = self._cache.peek(child_id_at(node, index))
         return False, None
+
+    def collect(self, page: PageScan) -> None:
+        """Collect a page of the tree's files."""
+        page.collect((self.cursor(),))
+
+    def collect_from_memory(self, page: PageScan) -> bool:
+        """Collect a page if all of it is in memory, without I/O; return whether it was."""
+        return page.collect((TreeCursor(self.root, self._cache.peek),))
+
+    def cursor(self) -> TreeCursor:
+        """Return what goes over the tree, for a page."""
+        return TreeCursor(self.root, self._cache.peek, self._cache.get)
 
     def entries(self, start: bytes = b"") -> Iterator[Entry]:
         """Yield the raw entries with key >= `start`, in order."""
         yield from walk(self._cache, self.root, start)
-
-    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
-        return self.entries(start.encode())
 
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
@@ -101,24 +119,25 @@ class Tree:
 
     def totals(self) -> tuple[int, int]:
         """Return (file count, bytes) of the whole tree."""
-        return node_totals(self._cache.get(self.root))
+        node = self._cache.get(self.root)
+        return totals_of(node.level, node.values)
 
 
 def walk(cache: NodeCache, root: NodeId, start: bytes = b"") -> Iterator[Entry]:
     """Yield the leaf entries under `root` with key >= `start`."""
     node = cache.get(root)
-    first = bisect_left(node.keys, start)
+    first = node.find(start)
     if node.level == 0:
-        for index in range(first, len(node.keys)):
-            yield Entry(node.keys[index], node.values[index])
+        for key, value in zip(node.keys[first:], node.values[first:], strict=True):
+            yield Entry(key, value)
         return
-    for index in range(first, len(node.keys)):
-        yield from walk(cache, node.child(index).node, start if index == first else b"")
+    for index in range(first, len(node)):
+        yield from walk(cache, child_id_at(node, index), start if index == first else b"")
 
 
-def node_totals(node: Node) -> tuple[int, int]:
-    """Return (file count, bytes) below a node."""
-    if node.level == 0:
-        return len(node.keys), sum(map(decode_size, node.values))
-    children: list[Child] = [node.child(index) for index in range(len(node.keys))]
+def totals_of(level: int, values: Sequence[bytes]) -> tuple[int, int]:
+    """Return (file count, bytes) below a node of that level, from its values."""
+    if level == 0:
+        return len(values), sum(map(decode_size, values))
+    children = [decode_child(value) for value in values]
     return sum(child.file_count for child in children), sum(child.size_bytes for child in children)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from sidegate.errors import Corrupt
+from sidegate.native import IndexNode
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.extent_lists import list_nodes, load_extents
 from sidegate.pfs.extents import Extent, content_hash, is_canonical, total_bytes
 from sidegate.pfs.files import ExtentList, FileRecord, decode_record
 from sidegate.pfs.ids import ChunkId, NodeId
-from sidegate.pfs.nodes import Node, decode_node
+from sidegate.pfs.nodes import child_at
 
 
 class Loss(NamedTuple):
@@ -61,7 +63,7 @@ class TreeCheck:
         node = None
         if fault is None:
             try:
-                node = decode_node(self._chunks.get(ChunkId(node_id)))
+                node = IndexNode(self._chunks.get(ChunkId(node_id)))
             except Corrupt as error:
                 fault = f"no readable index node: {error.message}"
         if node is None:
@@ -73,7 +75,7 @@ class TreeCheck:
             return self._check_leaf(node, losses)
         return self._check_inner(node_id, node, losses)
 
-    def _check_leaf(self, node: Node, losses: list[Loss]) -> Subtree:
+    def _check_leaf(self, node: IndexNode, losses: list[Loss]) -> Subtree:
         size_bytes = 0
         for key, value in zip(node.keys, node.values, strict=True):
             place = ":/" + key.decode(errors="replace")
@@ -85,13 +87,13 @@ class TreeCheck:
             size_bytes += record.size_bytes
             for loss in self.check_record(record, canonical=True):
                 losses.append(loss._replace(place=place, subject=loss.subject or place))
-        return _subtree(node, len(node.keys), size_bytes, losses)
+        return _subtree(node, len(node), size_bytes, losses)
 
-    def _check_inner(self, node_id: NodeId, node: Node, losses: list[Loss]) -> Subtree:
+    def _check_inner(self, node_id: NodeId, node: IndexNode, losses: list[Loss]) -> Subtree:
         file_count = size_bytes = 0
         first = previous = b""
         for index, key in enumerate(node.keys):
-            child = node.child(index)
+            child = child_at(node, index)
             found = self.check(child.node)
             losses += found.losses
             file_count += child.file_count
@@ -166,11 +168,11 @@ class TreeCheck:
         return None
 
 
-def _disorder(node: Node) -> list[str]:
-    ordered = all(left < right for left, right in zip(node.keys, node.keys[1:], strict=False))
+def _disorder(node: IndexNode) -> list[str]:
+    ordered = all(left < right for left, right in pairwise(node.keys))
     return [] if ordered else ["index node has keys out of order"]
 
 
-def _subtree(node: Node, file_count: int, size_bytes: int, losses: list[Loss]) -> Subtree:
-    first, last = (node.keys[0], node.keys[-1]) if node.keys else (b"", b"")
+def _subtree(node: IndexNode, file_count: int, size_bytes: int, losses: list[Loss]) -> Subtree:
+    first, last = (node.key(0), node.key(len(node) - 1)) if len(node) else (b"", b"")
     return Subtree(node.level, first, last, file_count, size_bytes, tuple(losses))

@@ -11,9 +11,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from sidegate.native import IndexNode
 from sidegate.pfs.ids import NodeId
-from sidegate.pfs.nodes import Child, Entry, Node, encode_child, encode_node, ends_node, entry_bytes
-from sidegate.pfs.tree import NodeCache, node_totals
+from sidegate.pfs.nodes import Child, Entry, child_id_at, encode_child, encode_node, ends_node, entry_bytes
+from sidegate.pfs.tree import NodeCache, totals_of
 
 
 class Change(NamedTuple):
@@ -53,8 +54,8 @@ class _Builder:
 def store_node(cache: NodeCache, level: int, entries: list[Entry]) -> Entry:
     """Store a node; return the entry that its parent has for it."""
     node_id = NodeId(cache.chunks.put(encode_node(level, entries, len(entries))))
-    node = Node(level, [entry.key for entry in entries], [entry.value for entry in entries])
-    return Entry(node.keys[-1] if node.keys else b"", encode_child(Child(node_id, *node_totals(node))))
+    totals = totals_of(level, [entry.value for entry in entries])
+    return Entry(entries[-1].key if entries else b"", encode_child(Child(node_id, *totals)))
 
 
 def build(cache: NodeCache, entries: Iterable[Entry]) -> NodeId:
@@ -88,7 +89,7 @@ def apply(cache: NodeCache, root: NodeId, changes: Iterable[Change]) -> NodeId:
     """Return the root of `root` with sorted, distinct `changes` made."""
     pending = list(changes)
     height = cache.get(root).level
-    if not cache.get(root).keys:
+    if not len(cache.get(root)):
         return build(cache, (Entry(key, value) for key, value in pending if value is not None))
     for level in range(height):
         pending = _rewrite_level(cache, root, level, pending)
@@ -104,13 +105,13 @@ def apply(cache: NodeCache, root: NodeId, changes: Iterable[Change]) -> NodeId:
 def _lowest_root(cache: NodeCache, root: NodeId) -> NodeId:
     """Go down while a root has a single child: the normal form of a small tree."""
     node = cache.get(root)
-    while node.level > 0 and len(node.keys) == 1:
-        root = node.child(0).node
+    while node.level > 0 and len(node) == 1:
+        root = child_id_at(node, 0)
         node = cache.get(root)
     return root
 
 
-def _entries(node: Node) -> list[Entry]:
+def _entries(node: IndexNode) -> list[Entry]:
     return [Entry(key, value) for key, value in zip(node.keys, node.values, strict=True)]
 
 
@@ -185,9 +186,9 @@ def _find(cache: NodeCache, root: NodeId, level: int, key: bytes) -> tuple[Entry
     node = cache.get(root)
     is_last = True
     while True:
-        index = min(bisect_left(node.keys, key), len(node.keys) - 1)
-        is_last = is_last and index == len(node.keys) - 1
-        entry = Entry(node.keys[index], node.values[index])
+        index = min(node.find(key), len(node) - 1)
+        is_last = is_last and index == len(node) - 1
+        entry = Entry(node.key(index), node.value(index))
         if node.level == level + 1:
             return entry, is_last
         node = cache.get(_child_id(entry))

@@ -7,11 +7,13 @@ read live from the catalog, so a reader sees each write as soon as it is done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 from typing import Protocol
 
 from sqlalchemy import Connection, select
 
+from sidegate.native import Cursor, PageScan, RowCursor
 from sidegate.pfs.branches import select_branch
 from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.schema import STAGED
@@ -25,6 +27,7 @@ from sidegate.pfs.staging import (
     select_pending,
     select_records,
     select_staged_page,
+    select_staged_rows,
     upsert_staged,
 )
 from sidegate.pfs.tree import NodeCache, Tree
@@ -36,11 +39,11 @@ class FileView(Protocol):
     def get(self, path: str) -> FileRecord | None:
         """Return the record of `path`, or None."""
 
-    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
-
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
+
+    def collect(self, page: PageScan) -> None:
+        """Collect a page of the view's files."""
 
 
 class WritableView(FileView, StagedTarget, Protocol):
@@ -121,17 +124,26 @@ class BranchView:
             upsert_staged(connection, info.id, list(changed.items()))
             self._stagings.touch(connection, info)
 
-    def rows(self, start: str = "") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (UTF-8 path, encoded record) for each path >= `start`, in order."""
+    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
+        """Yield (path, record) for each path >= `start`, in order."""
         following: bytes | None = start.encode()
         while following is not None:
             entries, following = self._page(following)
-            yield from entries
+            for path, data in entries:
+                yield path.decode(), decode_record(data)
 
-    def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
-        """Yield (path, record) for each path >= `start`, in order."""
-        for path, data in self.rows(start):
-            yield path.decode(), decode_record(data)
+    def collect(self, page: PageScan) -> None:
+        """Collect a page of the branch's files, all from one snapshot."""
+        with self._database.read() as connection:
+            layers, tree = self._layers(connection)
+            if layers:
+                # The newest layer hides the others, and those the commit's tree.
+                cursors: list[Cursor] = [
+                    RowCursor(partial(select_staged_rows, connection, layer)) for layer in reversed(layers)
+                ]
+                page.collect([*cursors, tree.cursor()] if tree is not None else cursors)
+                return
+        page.collect([tree.cursor()] if tree is not None else [])
 
     def _page(self, start: bytes) -> tuple[Iterator[tuple[bytes, bytes]], bytes | None]:
         """Return the entries from `start` on as far as known, and where to go on.

@@ -7,7 +7,7 @@ hold.  It does not know which element a name belongs to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
@@ -55,18 +55,6 @@ def encode_url(text: str) -> str:
     if _RESERVED.search(text) is None:
         return text
     return _RESERVED.sub(_quote_match, text)
-
-
-def encode_all(texts: Sequence[str], url: bool) -> Sequence[str]:
-    """Return all names of a page as `select_encoder(url)` writes each.
-
-    One search over the joined names answers for a page of plain ones.
-    """
-    special = _RESERVED if url else _SPECIAL
-    if special.search("/".join(texts)) is None:
-        return texts
-    encode = select_encoder(url)
-    return [encode(text) for text in texts]
 
 
 def select_encoder(url: bool) -> Encoder:

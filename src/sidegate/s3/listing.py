@@ -1,7 +1,7 @@
-"""Listings of objects: which keys and common prefixes one page holds.
+"""Listings of objects: which page a request asks for.
 
-Decides markers, tokens and roll-up by delimiter over any sorted, seekable
-source.  It does not know where keys are kept, nor how a page is written.
+Decides limits, markers and tokens.  It does not know where keys are kept, how
+a page is collected, nor how it is written.
 Sources: API_ListObjects, API_ListObjectsV2.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final
 
+from sidegate.native.columns import Columns
 from sidegate.s3.errors import S3Error
 from sidegate.s3.escaping import has_forbidden_characters
 from sidegate.s3.operations import Operation
@@ -22,42 +22,7 @@ from sidegate.s3.target import Query, Target
 # API_ListObjectsV2: "The action returns up to 1,000 key names".
 MAX_KEYS: Final = 1000
 
-# Below this many entries of a rolled-up prefix, reading on is cheaper than a seek.
-_ENTRIES_BEFORE_SEEK: Final = 16
-
 _TOKEN_VERSION: Final = b"\x01"
-_LAST_CODE_POINT: Final = 0x10FFFF
-
-
-class Entry(NamedTuple):
-    """One object in a listing."""
-
-    key: str
-    size_bytes: int
-    tag: str
-    modified_us: int
-
-
-class Keyed(Protocol):
-    """What a source yields: anything with a key."""
-
-    @property
-    def key(self) -> str:
-        """The name by which the source is sorted."""
-
-
-E = TypeVar("E", bound=Keyed)
-E_co = TypeVar("E_co", bound=Keyed, covariant=True)
-
-
-class Source(Protocol[E_co]):
-    """Entries sorted by the UTF-8 bytes of their keys.
-
-    Python compares str by code point, which is the same order.
-    """
-
-    def __call__(self, after: str, *, inclusive: bool) -> Iterator[E_co]:
-        """Yield the entries after `after`, with it when `inclusive`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +46,16 @@ class ListQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[E]):
-    """One page; `last` is the greatest name in it, None for an empty page."""
+class Page:
+    """One page; `last` is the greatest name in it, None for an empty page.
 
-    entries: tuple[E, ...]
-    common_prefixes: tuple[str, ...]
+    `objects` are in order of their keys; names are UTF-8.
+    """
+
+    objects: Columns
+    common_prefixes: tuple[bytes, ...]
     is_truncated: bool
-    last: str | None
+    last: bytes | None
 
 
 def parse_list(operation: Operation, target: Target) -> ListQuery:
@@ -120,9 +88,9 @@ def parse_encoding(query: Query) -> bool:
     return bool(value)
 
 
-def encode_token(last: str) -> str:
+def encode_token(last: bytes) -> str:
     """Return a continuation token: opaque, safe in a URL."""
-    return base64.urlsafe_b64encode(_TOKEN_VERSION + last.encode()).decode("ascii")
+    return base64.urlsafe_b64encode(_TOKEN_VERSION + last).decode("ascii")
 
 
 def decode_token(token: str) -> str:
@@ -137,20 +105,6 @@ def decode_token(token: str) -> str:
     return last
 
 
-def successor_of_prefix(prefix: str) -> str | None:
-    """Return the least string above all that begin with `prefix`, or None.
-
-    None when there is none: every character is U+10FFFF.
-    """
-    for index in range(len(prefix) - 1, -1, -1):
-        code = ord(prefix[index])
-        if code < _LAST_CODE_POINT:
-            # Surrogates (U+D800 to U+DFFF) are no characters and have no UTF-8.
-            following = 0xE000 if code == 0xD7FF else code + 1
-            return prefix[:index] + chr(following)
-    return None
-
-
 def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
     """Return what `key` is rolled up to, or None when it is listed itself."""
     if not delimiter:
@@ -159,82 +113,20 @@ def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
     return None if cut < 0 else key[: cut + len(delimiter)]
 
 
-def collect_page(query: ListQuery, entries_after: Source[E]) -> Page[E]:
-    """Return the page that a query asks for.
+def page_start(query: ListQuery) -> bytes:
+    """Return the least name that may be in a query's page.
 
-    Every rolled-up prefix costs one seek at most, however many keys it has.
-    A marker inside a rolled-up prefix skips all of it, as on AWS: names count,
-    and the common prefix is a name not greater than the marker.
+    Where `after` lies in a rolled-up prefix, all of that is skipped, as on AWS:
+    names count, and the common prefix is a name not greater than the marker.
     """
-    collector = _Collector[E](query)
-    position = collector.first_position() if query.max_keys else None
-    while position is not None:
-        after, inclusive = position
-        position = collector.collect(entries_after(after, inclusive=inclusive))
-    return collector.page()
-
-
-class _Collector(Generic[E]):
-    def __init__(self, query: ListQuery) -> None:
-        self._query = query
-        self._entries: list[E] = []
-        self._prefixes: list[str] = []
-        self._truncated = False
-        self._last: str | None = None
-
-    def first_position(self) -> tuple[str, bool] | None:
-        """Return where to begin: the position and whether it is included."""
-        query = self._query
-        after, prefix = query.after, query.prefix
-        if after < prefix:
-            return prefix, True
-        if after.startswith(prefix):
-            rolled_up = common_prefix(after, prefix, query.delimiter)
-            if rolled_up is not None:
-                return _past(rolled_up)
-        return after, not after
-
-    def collect(self, entries: Iterator[E]) -> tuple[str, bool] | None:
-        """Take entries until the page is full, they end, or a seek pays.
-
-        Returns the position to seek, or None when the page is done.
-        """
-        prefix, delimiter, room = self._query.prefix, self._query.delimiter, self._room()
-        rolled_up: str | None = None
-        skipped = 0
-        for entry in entries:
-            key = entry.key
-            if rolled_up is not None and key.startswith(rolled_up):
-                skipped += 1
-                if skipped >= _ENTRIES_BEFORE_SEEK:
-                    return _past(rolled_up)
-                continue
-            if not key.startswith(prefix):
-                return None
-            if room == 0:
-                self._truncated = True
-                return None
-            room -= 1
-            rolled_up, skipped = common_prefix(key, prefix, delimiter), 0
-            if rolled_up is None:
-                self._entries.append(entry)
-                self._last = key
-            else:
-                self._prefixes.append(rolled_up)
-                self._last = rolled_up
-        return None
-
-    def page(self) -> Page[E]:
-        """Return what was collected."""
-        return Page(tuple(self._entries), tuple(self._prefixes), self._truncated, self._last)
-
-    def _room(self) -> int:
-        return self._query.max_keys - len(self._entries) - len(self._prefixes)
-
-
-def _past(prefix: str) -> tuple[str, bool] | None:
-    following = successor_of_prefix(prefix)
-    return None if following is None else (following, True)
+    after, prefix = query.after, query.prefix
+    if not after or after < prefix:
+        return prefix.encode()
+    rolled_up = common_prefix(after, prefix, query.delimiter) if after.startswith(prefix) else None
+    if rolled_up is None:
+        return after.encode() + b"\0"  # the least above it
+    stem = rolled_up.encode()
+    return stem[:-1] + bytes((stem[-1] + 1,))  # no UTF-8 ends in 0xFF
 
 
 def _bad_token() -> S3Error:

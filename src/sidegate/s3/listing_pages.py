@@ -9,14 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sidegate.native import render_names, render_rows
 from sidegate.s3.dates import format_iso_date
-from sidegate.s3.escaping import Encoder, encode_all, escape_text, select_encoder
-from sidegate.s3.listing import Entry, ListQuery, Page, encode_token
+from sidegate.s3.escaping import Encoder, escape_text, select_encoder
+from sidegate.s3.listing import ListQuery, Page, encode_token
 from sidegate.s3.multipart import ListPartsRequest, StoredPart
-from sidegate.s3.responses import OWNER, render_checksums, render_document
+from sidegate.s3.responses import OWNER, enclose_document, render_checksums, render_document
 from sidegate.s3.upload_listing import UploadsPage, UploadsQuery
 
 _OWNER = f"<Owner>{OWNER}</Owner>"
+
+# Around key, date, tag and size.
+_OBJECT = (
+    b"<Contents><Key>",
+    b"</Key><LastModified>",
+    b"</LastModified><ETag>&quot;",
+    b"&quot;</ETag><Size>",
+    b"</Size><StorageClass>STANDARD</StorageClass></Contents>",
+)
+_OBJECT_WITH_OWNER = (
+    *_OBJECT[:4],
+    f"</Size>{_OWNER}<StorageClass>STANDARD</StorageClass></Contents>".encode(),
+)
+_COMMON_PREFIX = b"<CommonPrefixes><Prefix>", b"</Prefix></CommonPrefixes>"
 
 
 def render_buckets(buckets: Iterable[tuple[str, int]]) -> bytes:
@@ -28,7 +43,7 @@ def render_buckets(buckets: Iterable[tuple[str, int]]) -> bytes:
     return render_document("ListAllMyBucketsResult", f"{_OWNER}<Buckets>{items}</Buckets>")
 
 
-def render_objects(bucket: str, query: ListQuery, page: Page[Entry]) -> bytes:
+def render_objects(bucket: str, query: ListQuery, page: Page) -> bytes:
     """Return the ListBucketResult of either version.
 
     Under encoding-type=url every name is percent-encoded and tokens are not.
@@ -42,16 +57,13 @@ def render_objects(bucket: str, query: ListQuery, page: Page[Entry]) -> bytes:
     )
     parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
     parts += _common_fields(query.delimiter, query.encode_url, page.is_truncated, encode)
-    owner = _OWNER if query.fetch_owner else ""
-    keys = encode_all([entry.key for entry in page.entries], query.encode_url)
-    parts += [
-        f"<Contents><Key>{key}</Key><LastModified>{format_iso_date(modified_us)}</LastModified>"
-        f"<ETag>&quot;{tag}&quot;</ETag><Size>{size_bytes}</Size>{owner}"
-        "<StorageClass>STANDARD</StorageClass></Contents>"
-        for key, (_, size_bytes, tag, modified_us) in zip(keys, page.entries, strict=True)
+    texts = _OBJECT_WITH_OWNER if query.fetch_owner else _OBJECT
+    pieces = [
+        "".join(parts).encode(),
+        render_rows(page.objects, texts, url=query.encode_url),
+        render_names(page.common_prefixes, *_COMMON_PREFIX, url=query.encode_url),
     ]
-    parts += _common_prefixes(page.common_prefixes, encode)
-    return render_document("ListBucketResult", "".join(parts))
+    return enclose_document("ListBucketResult", pieces)
 
 
 def render_uploads(bucket: str, query: UploadsQuery, page: UploadsPage) -> bytes:
@@ -109,16 +121,16 @@ def render_parts(
     return render_document("ListPartsResult", "".join(fields))
 
 
-def _version_1_fields(query: ListQuery, page: Page[Entry], encode: Encoder) -> list[str]:
+def _version_1_fields(query: ListQuery, page: Page, encode: Encoder) -> list[str]:
     fields = [f"<Marker>{encode(query.marker)}</Marker>"]
     # API_ListObjects: "This element is returned only if you have the delimiter request parameter specified."
     if page.is_truncated and query.delimiter and page.last is not None:
-        fields.append(f"<NextMarker>{encode(page.last)}</NextMarker>")
+        fields.append(f"<NextMarker>{encode(page.last.decode())}</NextMarker>")
     return fields
 
 
-def _version_2_fields(query: ListQuery, page: Page[Entry], encode: Encoder) -> list[str]:
-    fields = [f"<KeyCount>{len(page.entries) + len(page.common_prefixes)}</KeyCount>"]
+def _version_2_fields(query: ListQuery, page: Page, encode: Encoder) -> list[str]:
+    fields = [f"<KeyCount>{page.objects.row_count + len(page.common_prefixes)}</KeyCount>"]
     if query.start_after is not None:
         fields.append(f"<StartAfter>{encode(query.start_after)}</StartAfter>")
     if query.token is not None:

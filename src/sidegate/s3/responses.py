@@ -26,7 +26,13 @@ _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 def render_document(root: str, content: str) -> bytes:
     """Return a document in S3's namespace; `content` is XML already."""
-    return f'{_DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+    return enclose_document(root, (content.encode(),))
+
+
+def enclose_document(root: str, pieces: Iterable[bytes]) -> bytes:
+    """Return a document in S3's namespace; `pieces` are XML already, in UTF-8."""
+    start, end = f'{_DECLARATION}<{root} xmlns="{NAMESPACE}">', f"</{root}>"
+    return b"".join((start.encode(), *pieces, end.encode()))
 
 
 def render_location(region: str) -> bytes:
