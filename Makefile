@@ -22,7 +22,7 @@ NATIVE_FREE := tests/http tests/pps tests/spark
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-smoke wheels lock lock-clients compat clean
+.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-smoke bench-gates bench-accept wheels lock lock-clients compat clean
 
 help: ## list these commands
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,16 @@ bench-smoke: ## run each benchmark briefly, to see that it still works
 	scripts/environment.sh test
 	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-only \
 	  --benchmark-columns=min,rounds --benchmark-min-rounds=1 --benchmark-max-time=0.05 --benchmark-warmup=off
+
+bench-gates: ## fail when a request costs more instructions, system calls or syncs than is stored
+	scripts/environment.sh test
+	scripts/gate_tools.sh
+	PYTHONPATH=bench python3 -m gates check
+
+bench-accept: ## store what a request costs now, and why that is right (REASON="…")
+	scripts/environment.sh test
+	scripts/gate_tools.sh
+	PYTHONPATH=bench python3 -m gates accept --reason "$(REASON)"
 
 wheels: ## build sdist, native wheel and pure wheel into dist/, and look inside
 	scripts/environment.sh test
