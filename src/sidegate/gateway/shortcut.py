@@ -8,15 +8,15 @@ where keys are to be verified.  Both give the same answers, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from sidegate.gateway.context import Context
 from sidegate.gateway.reads import SMALL_BYTES, raw_segments
 from sidegate.gateway.resolved import ResolvedObject
 from sidegate.gateway.traffic import BucketTraffic
-from sidegate.http.message import Segment
-from sidegate.http.shortcut import Opening, StreamedAnswer
+from sidegate.http.message import FileSegment
+from sidegate.http.shortcut import Answer, FileAnswer, Opening, StreamedAnswer
 from sidegate.pfs.layout import Layout
 from sidegate.s3.target import bucket_of_host
 
@@ -62,7 +62,7 @@ class ReadShortcut:
         self._whole_with_body = start + b"%b"
         self._part = start + b"content-range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%b"
 
-    def answer(self, found: tuple[Any, ...], opening: Opening) -> bytes | StreamedAnswer | None:
+    def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
         """Answer what the scanner found, or None to leave it."""
         _, is_head, path, host, first, last, if_match, checksum_mode = found
         bucket_name, key = self._split(path, host)
@@ -98,7 +98,7 @@ class ReadShortcut:
         end_of_head: bytes,
         key: str,
         counts: BucketTraffic | None,
-    ) -> bytes | StreamedAnswer | None:
+    ) -> Answer | None:
         layout, size_bytes = resolved.layout, resolved.size_bytes
         if layout is None or not layout.raw:
             return None
@@ -108,7 +108,7 @@ class ReadShortcut:
                 counts.count_read(key, size_bytes)
             return self._whole_with_body % (opening(200), self._next_number(), end_of_head, body)
         head = self._whole % (opening(200), self._next_number(), end_of_head)
-        return StreamedAnswer(head, _segments(layout, 0, size_bytes, key, counts), size_bytes)
+        return _sent_by_kernel(head, layout, 0, size_bytes, key, counts)
 
     def _answer_range(
         self,
@@ -118,7 +118,7 @@ class ReadShortcut:
         last: int,
         key: str,
         counts: BucketTraffic | None,
-    ) -> bytes | StreamedAnswer | None:
+    ) -> Answer | None:
         layout, size_bytes = resolved.layout, resolved.size_bytes
         if first < 0:
             offset, end = max(0, size_bytes - last), size_bytes
@@ -131,15 +131,24 @@ class ReadShortcut:
         body = layout.read_raw(offset, end) if length <= SMALL_BYTES else b""
         values = (offset, end - 1, size_bytes, length, body)
         head = self._part % (opening(206), self._next_number(), resolved.header_block, *values)
-        if body:
-            if counts is not None:
-                counts.count_read(key, length)
-            return head
-        return StreamedAnswer(head, _segments(layout, offset, end, key, counts), length)
+        if not body:
+            return _sent_by_kernel(head, layout, offset, end, key, counts)
+        if counts is not None:
+            counts.count_read(key, length)
+        return head
 
 
-def _segments(
-    layout: Layout, offset: int, end: int, key: str, counts: BucketTraffic | None
-) -> Iterator[Segment]:
-    segments = raw_segments(layout.slices(offset, end))
-    return segments if counts is None else counts.count_segments(key, segments)
+def _sent_by_kernel(
+    head: bytes, layout: Layout, offset: int, end: int, key: str, counts: BucketTraffic | None
+) -> FileAnswer | StreamedAnswer:
+    """Return the answer whose body goes from the page cache to the socket."""
+    piece = layout.whole_slice(offset, end)
+    if piece is None:
+        segments = raw_segments(layout.slices(offset, end))
+        if counts is not None:
+            segments = counts.count_segments(key, segments)
+        return StreamedAnswer(head, segments, end - offset)
+    if counts is not None:
+        counts.count_read(key, piece.length)
+    pack = piece.pack
+    return FileAnswer(head, FileSegment(pack.fd, piece.offset, piece.length), pack)

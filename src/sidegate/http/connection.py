@@ -27,7 +27,7 @@ from sidegate.http.patience import Patience, Wait
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
-from sidegate.http.shortcut import Shortcut, StreamedAnswer
+from sidegate.http.shortcut import FileAnswer, Shortcut, StreamedAnswer
 
 _log = logging.getLogger("sidegate.http")
 
@@ -197,14 +197,14 @@ class Connection(asyncio.BufferedProtocol):
                 if type(answer) is bytes:
                     self._transport.write(answer)
                 else:
-                    self._stream(found[2], cast("StreamedAnswer", answer))
+                    self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))
         except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
             _log.exception("a shortcut failed")
         finally:
             self._dispatching = False
         return start
 
-    def _stream(self, path: str, answer: StreamedAnswer) -> None:
+    def _stream(self, path: str, answer: FileAnswer | StreamedAnswer) -> None:
         request = self._current = Request("GET", path.encode(), "1.1", [], NO_BODY, "")
         self._responder.stream(request, answer)
 

@@ -18,7 +18,7 @@ from sidegate.http.message import Request, Response, Segments
 from sidegate.http.segments import chunk_segments, close_unused
 from sidegate.http.sender import JOIN_BYTES, Sender
 from sidegate.http.service import Service
-from sidegate.http.shortcut import StreamedAnswer
+from sidegate.http.shortcut import FileAnswer, StreamedAnswer
 
 # Stands for the response of a shortcut, which wants to hear nothing of its end.
 _UNREPORTED = Response(200)
@@ -44,6 +44,7 @@ class Responder:
     __slots__ = (
         "_closes",
         "_fallback",
+        "_keeper",
         "_owner",
         "_request",
         "_response",
@@ -65,6 +66,8 @@ class Responder:
         self._closes = False
         # The response that was made because another could not be.
         self._fallback: Response | None = None
+        # What keeps a file open while it is sent.
+        self._keeper: object = None
 
     def respond(self, request: Request, response: Response, *, closes: bool) -> None:
         """Send a response; `closes`: it is the last on this connection."""
@@ -103,12 +106,16 @@ class Responder:
             _report(response, complete=True)
         self._owner.responded(closes=closes)
 
-    def stream(self, request: Request, answer: StreamedAnswer) -> None:
+    def stream(self, request: Request, answer: FileAnswer | StreamedAnswer) -> None:
         """Send what a shortcut answered; it is not the last on this connection."""
         self._request = request
         self._response = _UNREPORTED
         self._closes = False
-        self._sender.send(answer.head, answer.segments, answer.length, self._streamed)
+        if isinstance(answer, FileAnswer):
+            self._keeper = answer.keeper
+            self._sender.send_file(answer.head, answer.file, self._streamed)
+        else:
+            self._sender.send(answer.head, answer.segments, answer.length, self._streamed)
 
     def fail(self, request: Request, error: BaseException, *, closes: bool) -> None:
         """Answer for a handler that raised."""
@@ -152,6 +159,7 @@ class Responder:
 
     def _streamed(self, error: BaseException | None) -> None:
         response = self._response
+        self._keeper = None
         _report(response, complete=error is None)
         if error is None:
             self._owner.responded(closes=self._closes)

@@ -103,6 +103,44 @@ class Sender:
             self._source = segments
             self._advance()
 
+    def send_file(self, head: bytes, file: FileSegment, done: Callable[[BaseException | None], None]) -> None:
+        """Send a head and one part of a file: in two system calls if the peer keeps up."""
+        fd, offset, length = file
+        raw = self._raw
+        if (
+            raw is None
+            or self._copies
+            or length < SENDFILE_MIN_BYTES
+            or self._transport.get_write_buffer_size()
+        ):
+            self.send(head, iter((file,)), length, done)
+            return
+        self.begun = False
+        self._turn_bytes = TURN_BYTES
+        read_bytes = -offset % PAGE_BYTES
+        pages = FileSegment(fd, offset + read_bytes, length - read_bytes)
+        rest: FileSegment | None = pages
+        try:
+            if read_bytes:
+                head += _read_exactly(fd, offset, read_bytes)
+            count = raw.send_more(head)
+            self.begun = count > 0
+            self.sent_bytes += count
+            if count == len(head):
+                rest = self._send_pages(raw, pages)
+        except (OSError, SegmentTruncated) as error:
+            done(error)
+            return
+        if rest is None:
+            done(None)
+            return
+        self._raw_bytes = memoryview(head)[count:]
+        self._file = rest
+        self._remaining = 0
+        self._done = done
+        self._source = iter(())
+        self._advance()
+
     @property
     def waits_for_peer(self) -> bool:
         """Whether only the peer's reading lets us go on."""
@@ -207,12 +245,15 @@ class Sender:
                 raise SegmentTruncated(f"the source goes on {-self._remaining} bytes too far")
         if not isinstance(segment, FileSegment):
             self._write(segment)
-        elif size < SENDFILE_MIN_BYTES:
-            self._write(_read_exactly(segment.fd, segment.offset, size))
         elif self._copies:
             self._file = segment
+        elif size >= SENDFILE_MIN_BYTES:
+            self._begin_file(segment, -segment.offset % PAGE_BYTES)
+        elif self._remaining:
+            # Held back for what follows (MSG_MORE), so there must be something that follows.
+            self._begin_file(segment, size)
         else:
-            self._begin_file(segment)
+            self._write(_read_exactly(segment.fd, segment.offset, size))
 
     def _write(self, data: bytes | bytearray | memoryview) -> None:
         self.begun = True
@@ -225,14 +266,14 @@ class Sender:
         else:
             self._transport.writelines((head, data))
 
-    def _begin_file(self, segment: FileSegment) -> None:
+    def _begin_file(self, segment: FileSegment, read_bytes: int) -> None:
+        """Have the head leave with the first `read_bytes` of a segment, the rest by sendfile."""
         fd, offset, length = segment
-        unaligned = -offset % PAGE_BYTES
         head, self._head = self._head, b""
-        if unaligned:
-            head += _read_exactly(fd, offset, unaligned)
+        if read_bytes:
+            head += _read_exactly(fd, offset, read_bytes)
         self._raw_bytes = memoryview(head)
-        self._file = FileSegment(fd, offset + unaligned, length - unaligned)
+        self._file = FileSegment(fd, offset + read_bytes, length - read_bytes)
 
     def _flush(self) -> bool:
         """Send what can be sent now; whether the next segment may come."""
@@ -264,13 +305,7 @@ class Sender:
                 return
             self.sent_bytes += count
             self._raw_bytes = self._raw_bytes[count:]
-        sent_before = self.sent_bytes
-        try:
-            self._file = self._send_pages(raw, segment)
-        except OSError as error:
-            if error.errno not in SENDFILE_UNSUPPORTED or self.sent_bytes != sent_before:
-                raise
-            self._copies = True
+        self._file = self._send_pages(raw, segment)
         if self._file is None:
             raw.stop_waiting()
         elif self._copies or self._turn_bytes <= 0:
@@ -280,10 +315,19 @@ class Sender:
             raw.wait(self._continue)
 
     def _send_pages(self, raw: RawSocket, segment: FileSegment) -> FileSegment | None:
-        """Send what fits of a file; return what is left of it."""
+        """Send what fits of a file; return what is left of it.
+
+        Where the first call shows that sendfile cannot do it, `_copies` is set.
+        """
         fd, offset, length = segment
         while length and self._turn_bytes > 0:
-            sent = raw.send_file(fd, offset, min(length, self._turn_bytes))
+            try:
+                sent = raw.send_file(fd, offset, min(length, self._turn_bytes))
+            except OSError as error:
+                if error.errno not in SENDFILE_UNSUPPORTED or offset != segment.offset:
+                    raise
+                self._copies = True
+                break
             if sent is None:
                 break
             if sent == 0:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sidegate.http.framing import FRAMING_NAMES
 from sidegate.http.limits import Limits
-from sidegate.http.message import Segment
+from sidegate.http.message import FileSegment, Segment
 from sidegate.native import HeadScanner
 from sidegate.native.plain_heads import OWN_NAMES
 
@@ -25,12 +25,27 @@ ScanHead = Callable[[int, int], tuple[Any, ...] | None]
 """Start and end in the receive buffer → what `HeadScanner.scan` returns."""
 
 
+class FileAnswer(NamedTuple):
+    """A whole head, rendered, and the part of a file that follows it.
+
+    `keeper` is what keeps the file open; it is held until the answer has left.
+    """
+
+    head: bytes
+    file: FileSegment
+    keeper: object
+
+
 class StreamedAnswer(NamedTuple):
     """A whole head, rendered, and the segments of `length` bytes that follow it."""
 
     head: bytes
     segments: Iterator[Segment]
     length: int
+
+
+Answer = bytes | FileAnswer | StreamedAnswer
+"""All that is to be sent, if it is bytes, head and body."""
 
 
 class Shortcut(Protocol):
@@ -45,8 +60,8 @@ class Shortcut(Protocol):
     parameters: tuple[bytes, ...]
     """The only query parameters a read may have; they change nothing."""
 
-    def answer(self, found: tuple[Any, ...], opening: Opening) -> bytes | StreamedAnswer | None:
-        """Answer what the scanner found: all of it as bytes, or None to leave it.
+    def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
+        """Answer what the scanner found, or None to leave it.
 
         Called on the event loop: no waiting.  What it raises leaves the request
         to the handler.

@@ -81,10 +81,22 @@ class Layout:
 
     def read_raw(self, offset: int, end: int) -> bytes:
         """Return the bytes `offset` to `end` (exclusive) of a raw file."""
-        if len(self._extents) == 1:
-            extent, location = self._extents[0], self._locations[0]
-            return location.pack.read(location.offset + extent.offset + offset, end - offset)
-        return b"".join([piece.read() for piece in self.slices(offset, end)])
+        if offset == end:
+            return b""
+        piece = self.whole_slice(offset, end)
+        return (
+            piece.read() if piece is not None else b"".join(part.read() for part in self.slices(offset, end))
+        )
+
+    def whole_slice(self, offset: int, end: int) -> RawSlice | None:
+        """Return the bytes of a raw file as one slice, None if they lie apart."""
+        index = bisect_right(self._starts, offset) - 1
+        extent = self._extents[index]
+        skip = offset - self._starts[index]
+        if skip + end - offset > extent.length:
+            return None
+        location = self._locations[index]
+        return RawSlice(location.pack, location.offset + extent.offset + skip, end - offset)
 
     def slices(self, offset: int, end: int) -> Iterator[Slice]:
         """Yield the bytes `offset` to `end` (exclusive), in order."""
