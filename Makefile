@@ -15,6 +15,7 @@ SIZE_MIB ?= 64
 TESTS ?= tests
 SPARK ?= 4.0
 ROWS ?= 1000000
+CELLS ?= *
 SPARKS ?= 3.5 4.0
 MARK ?= not slow
 # What touches no compiled code: one run of these is enough.
@@ -22,7 +23,7 @@ NATIVE_FREE := tests/http tests/pps tests/spark
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-smoke bench-gates bench-accept wheels lock lock-clients compat clean
+.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-functions bench-smoke bench-gates bench-accept wheels lock lock-clients compat clean
 
 help: ## list these commands
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -69,16 +70,23 @@ docs: ## write docs/cli.md from the help texts
 	scripts/environment.sh test
 	python3 scripts/write_cli_reference.py
 
-bench: ## measure, with the results as JSON in build/bench.json
+bench: ## measure beside a bare server and the peers on PATH, within ten minutes (CELLS='put-*')
+	scripts/environment.sh test
+	mkdir -p build
+	SIDEGATE_NATIVE=require PATH="$$PATH:$${GOBIN:-$$HOME/go/bin}:$${CARGO_HOME:-$$HOME/.cargo}/bin" sidegate bench self \
+	  --cells '$(CELLS)' --json build/bench.json --html build/bench.html
+
+bench-functions: ## measure functions and cells with pytest-benchmark, with the results in build/bench-functions.json
 	scripts/environment.sh test
 	mkdir -p build
 	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-only \
-	  --benchmark-columns=min,median,rounds --benchmark-json=build/bench.json -s
+	  --benchmark-columns=min,median,rounds --benchmark-json=build/bench-functions.json -s
 
 bench-smoke: ## run each benchmark briefly, to see that it still works
 	scripts/environment.sh test
 	SIDEGATE_NATIVE=require python3 -m pytest bench --override-ini addopts= --benchmark-only \
-	  --benchmark-columns=min,rounds --benchmark-min-rounds=1 --benchmark-max-time=0.05 --benchmark-warmup=off
+	  --benchmark-columns=min,rounds --benchmark-min-rounds=1 --benchmark-max-time=0.05 --benchmark-warmup=off --smoke
+	SIDEGATE_NATIVE=require sidegate bench self --scale smoke --duration 20ms --rounds 1
 
 bench-gates: ## fail when a request costs more instructions, system calls or syncs than is stored
 	scripts/environment.sh test

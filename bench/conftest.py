@@ -9,7 +9,7 @@ import pytest
 
 from corpus import Scale
 from figures import LATEST, Figure, as_document, keep, lines_of
-from servers import Cores
+from sidegate.bench.servers import Cores
 
 _FIGURES = pytest.StashKey[list[Figure]]()
 _SCALE = pytest.StashKey[Scale]()

@@ -8,16 +8,16 @@ keys        names alone, for listings: all share the content of one small object
 
 from __future__ import annotations
 
-import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidegate.bench import corpus as shared
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.store import Store
 
 INPUT, OUTPUT_REPO = "labresults", "results"
-SMALL_BYTES = 4 << 10
+SMALL_BYTES = shared.SMALL_BYTES
 BLOCK_BYTES = 1 << 20
 SEED = 20260101
 
@@ -72,38 +72,9 @@ def incompressible(size_bytes: int, seed: int = SEED) -> bytes:
     return random.Random(seed).randbytes(size_bytes)
 
 
-def measurements(size_bytes: int, seed: int = SEED) -> bytes:
+def measurements(size_bytes: int) -> bytes:
     """Return a CSV of measurements, about 45 bytes a row."""
-    source = random.Random(seed)
-    lines = ["sample,station,taken,value,unit\n"]
-    total = len(lines[0])
-    while total < size_bytes:
-        number = len(lines)
-        line = (
-            f"{number:08d},ST-{source.randrange(200):03d},2026-01-{number % 28 + 1:02d},"
-            f"{source.gauss(50, 12):.4f},mg/l\n"
-        )
-        lines.append(line)
-        total += len(line)
-    return "".join(lines).encode()[:size_bytes]
-
-
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def warm_memory(directory: Path, size_bytes: int) -> None:
-    """Write a file of that size and remove it, so that the next one finds memory that is there.
-
-    On a virtual machine the first write to a page waits for the host to provide it: 1.4 CPU-s
-    per GB against 0.2 afterwards (Zen 4, Firecracker, 2026-11), charged to whoever writes.
-    """
-    block = bytes(BLOCK_BYTES)
-    path = directory / "warming.bin"
-    with path.open("wb", buffering=0) as file:
-        for _ in range(-(-size_bytes // BLOCK_BYTES)):
-            file.write(block)
-    path.unlink()
+    return shared.measurements(size_bytes).template
 
 
 def make(directory: Path, scale: Scale) -> Corpus:

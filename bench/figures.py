@@ -7,23 +7,19 @@ as such; nothing here fails a run.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sidegate.bench.document import host, versions
 from sidegate.native import describe
 from timing import Timing
 
 RESULTS = Path(__file__).parent / "results"
 LATEST = RESULTS / "latest.json"
-
-_PACKAGES = ("sidegate", "uvloop", "httptools", "blake3", "zstandard", "awscrt", "isal", "sqlalchemy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +90,8 @@ def of_bytes(name: str, size_bytes: int, timing: Timing) -> Figure:
 def as_document(figures: list[Figure], cores: str) -> dict[str, Any]:
     """Return all of a run as it is kept: figures with what they depend on."""
     return {
-        "host": _host() | {"cores": cores},
-        "versions": _versions(),
+        "host": host() | {"cores": cores},
+        "versions": versions(),
         "implementation": asdict(describe()),
         "commit": _commit(),
         "figures": [
@@ -168,34 +164,6 @@ def _number(value: float | None) -> str:
     if value >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _host() -> dict[str, Any]:
-    return {
-        "cpu": _first_value("/proc/cpuinfo", "model name") or platform.processor(),
-        "cpu_count": os.cpu_count(),
-        "memory": _first_value("/proc/meminfo", "MemTotal"),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "load_average": os.getloadavg(),
-    }
-
-
-def _first_value(path: str, name: str) -> str | None:
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
-
-
-def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return versions
 
 
 def _commit() -> str | None:

@@ -1,215 +1,129 @@
-"""The gateway over loopback beside the yardstick, in alternating rounds.
+"""The gateway over loopback beside the bare server, in alternating rounds.
 
-What is asked is in workloads.toml.  Both servers run on one core, the load
-generator on another; each round asks the yardstick, then the gateway.  A wrong
-answer fails the case, a goal that is not reached does not.
+What is asked are the cells of `sidegate bench self`; here they are cases of
+pytest-benchmark, beside those of single functions.  A wrong answer fails a case,
+speed does not.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
-import tomllib
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
 
-import exchanges
-from corpus import Corpus, Scale, make, warm_memory
-from exchanges import Workload
-from figures import GOALS, Figure, Goal, of_rounds
-from generator import Generator
-from load import Job, Outcome
-from servers import Cores, ServerProcess, start_gateway, start_yardstick
+from corpus import Scale
+from figures import GOALS, Figure, of_rounds
+from sidegate.bench import goals
+from sidegate.bench.cells import CELLS, Cell
+from sidegate.bench.corpus import large_object, scale_named
+from sidegate.bench.results import Result, cpu_ratio, find, ratio
+from sidegate.bench.rounds import Settings, measure
+from sidegate.bench.servers import Cores, ServerProcess, start_sidecar, start_yardstick
+from sidegate.bench.signing import Signer
+from sidegate.bench.stock import INPUT, make_stock, write_file
+from sidegate.bench.target import Target
+from sidegate.bench.work import work_of
+from sidegate.native.exchange import Rhythm
 
-WORKLOADS = [
-    Workload(**entry)
-    for entry in tomllib.loads((Path(__file__).parent / "workloads.toml").read_text())["workload"]
-]
-
-MINIMUM_COUNT = 2
-VERIFIED = 16
+MEASURED = [cell for cell in CELLS if not cell.needs & {"many", "branch"} and cell.part_of is None]
 
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """Both servers, the generator, and the data."""
+    """Both servers, and how they are measured."""
 
-    corpus: Corpus
-    gateway: ServerProcess
-    yardstick: ServerProcess
-    generator: Generator
-    cores: Cores
+    settings: Settings
+    targets: list[Target]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One round on one server."""
-
-    outcome: Outcome
-    server_cpu_seconds: float
-    waited_seconds: float
-
-    @property
-    def rate(self) -> float:
-        return self.outcome.requests / self.outcome.seconds
-
-    @property
-    def cpu_per_request(self) -> float:
-        return self.server_cpu_seconds / self.outcome.requests
+def signer(process: ServerProcess) -> Signer:
+    return Signer(process.endpoint.authority, "none", None, time.time)
 
 
 @pytest.fixture(scope="module")
-def corpus(scale: Scale) -> Iterator[Corpus]:
-    with tempfile.TemporaryDirectory(prefix="sidegate-bench-") as directory:
-        yield make(Path(directory), scale)
-
-
-@pytest.fixture(scope="module")
-def arena(corpus: Corpus) -> Iterator[Arena]:
-    cores = Cores.choose()
-    gateway = start_gateway(corpus.store, corpus.commit, cores)
-    yardstick = start_yardstick(corpus.raw_file, cores)
-    generator = Generator(cores)
-    yield Arena(corpus, gateway, yardstick, generator, cores)
-    generator.close()
-    yardstick.stop()
-    gateway.stop()
-
-
-class Side:
-    """One server's part in a case: the same workload, round after round."""
-
-    def __init__(self, arena: Arena, workload: Workload, server: ServerProcess, *, bare: bool) -> None:
-        self._arena = arena
-        self._workload = workload
-        self._bare = bare
-        self.server = server
-        self.samples: list[Sample] = []
-        self.last_job: Job | None = None
-        self.count = MINIMUM_COUNT
-
-    def calibrate(self, seconds: float) -> None:
-        """Choose how many requests a round makes, after warming everything up."""
-        self.count = max(MINIMUM_COUNT, self._workload.connections)
-        for _ in range(2):
-            rate = self._measure().rate
-            self.count = max(MINIMUM_COUNT, self._workload.connections, round(rate * seconds))
-
-    def round(self) -> None:
-        """Make one round and keep its sample."""
-        self.samples.append(self._measure())
-
-    def _measure(self) -> Sample:
-        arena, workload = self._arena, self._workload
-        if workload.operation == "put" and not self._bare:
-            warm_memory(arena.corpus.store.parent, self.count * exchanges.moved_bytes(workload, arena.corpus))
-        make_job = exchanges.bare_job if self._bare else exchanges.gateway_job
-        job = make_job(workload, arena.corpus, self.server.address, self.count, poll=arena.cores.apart)
-        cpu_before, waited_before = self.server.cpu_seconds(), self.server.waited_seconds()
-        outcome = arena.generator.run(job)
-        cpu_seconds = self.server.cpu_seconds() - cpu_before
-        assert outcome.error is None, f"{self.server.name}: {outcome.error}"
-        self.last_job = job
-        return Sample(outcome, cpu_seconds, self.server.waited_seconds() - waited_before)
-
-
-@pytest.mark.parametrize("workload", WORKLOADS, ids=[workload.name for workload in WORKLOADS])
-def test_gateway(
-    benchmark: Any, workload: Workload, arena: Arena, scale: Scale, report: Callable[[Figure], None]
-) -> None:
-    ours = Side(arena, workload, arena.gateway, bare=False)
-    bare = Side(arena, workload, arena.yardstick, bare=True)
-    verify(arena, exchanges.verification(workload, arena.corpus, VERIFIED))
-    ours.calibrate(scale.seconds)
-    bare.calibrate(scale.seconds)
-    benchmark.pedantic(ours.round, setup=bare.round, rounds=scale.rounds)
-    verify_uploads(arena, workload, ours)
-    figure = figure_of(workload, arena.corpus, ours.samples, bare.samples)
-    benchmark.extra_info.update(
-        figure.details, requests=ours.count, value=figure.value, bare=figure.bare, ratio=figure.ratio
+def arena(scale: Scale) -> Iterator[Arena]:
+    cores, before = Cores.choose(), os.sched_getaffinity(0)
+    settings = Settings(
+        scale_named("smoke" if scale.smoke else "small"), scale.seconds, scale.rounds, poll=cores.apart
     )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-")))
+        os.sched_setaffinity(0, {cores.client})
+        stack.callback(os.sched_setaffinity, 0, before)
+        stock = make_stock(folder, MEASURED, settings.scale)
+        file = folder / "bare.bin"
+        write_file(file, large_object(settings.scale))
+        gateway = start_sidecar(goals.OURS, stock.store, stock.inputs, cores.server)
+        stack.callback(gateway.stop)
+        bare = start_yardstick(goals.BARE, file, cores.server, folder)
+        stack.callback(bare.stop)
+        ours = Target(gateway.endpoint, signer(gateway), INPUT, "out", process=gateway.tree, warm=folder)
+        yardstick = Target(bare.endpoint, signer(bare), process=bare.tree, is_bare=True)
+        yield Arena(settings, [ours, yardstick])
+
+
+@pytest.mark.parametrize("cell", MEASURED, ids=[cell.name for cell in MEASURED])
+def test_gateway(benchmark: Any, cell: Cell, arena: Arena, report: Callable[[Figure], None]) -> None:
+    results = benchmark.pedantic(
+        measure, args=([cell], arena.targets, arena.settings, lambda line: None), rounds=1
+    )
+    assert [(r.label, r.examples, r.wrong, r.refused) for r in results if r.failures] == []
+    ours = find(results, cell.name, goals.OURS)
+    assert ours is not None
+    assert ours.value
+    figure = figure_of(ours, find(results, cell.name, goals.BARE))
+    benchmark.extra_info.update(figure.details, value=figure.value, bare=figure.bare, ratio=figure.ratio)
     report(figure)
 
 
-def verify(arena: Arena, expected: list[exchanges.Exchange]) -> None:
-    """Read answers in full and compare their digests."""
-    if expected:
-        job = Job(arena.gateway.address, "verify", expected, 1, len(expected), poll=False)
-        outcome = arena.generator.run(job)
-        assert outcome.error is None, outcome.error
-        assert outcome.requests == len(expected)
-
-
-def verify_uploads(arena: Arena, workload: Workload, side: Side) -> None:
-    """Read back some of what the last round wrote."""
-    if workload.operation == "put" and side.last_job is not None:
-        verify(arena, exchanges.readback(side.last_job, side.samples[-1].outcome, VERIFIED))
-
-
-def figure_of(workload: Workload, corpus: Corpus, ours: list[Sample], bare: list[Sample]) -> Figure:
-    """Return the medians of both, and the median of the rounds' ratios."""
-    moved_bytes = exchanges.moved_bytes(workload, corpus)
-    factor = moved_bytes / 1e6 if workload.unit == "MB/s" else 1.0
-    cpu, bare_cpu = (median(sample.cpu_per_request for sample in side) for side in (ours, bare))
-    goal = None
-    if workload.goal is not None:
-        ((of, bound),) = workload.goal.items()
-        goal = Goal("at least", of, bound)
+def figure_of(ours: Result, bare: Result | None) -> Figure:
+    """Return the line of the report."""
     figure = of_rounds(
-        workload.name,
-        workload.unit,
-        [sample.rate * factor for sample in ours],
-        goal=goal,
-        bare_rounds=[round(sample.rate * factor, 3) for sample in bare],
-        server_cpu_us_per_request=cpu * 1e6,
-        bare_server_cpu_us_per_request=bare_cpu * 1e6,
-        cpu_ratio=bare_cpu / cpu,
-        client_busy=median(sample.outcome.busy for sample in ours),
-        bare_client_busy=median(sample.outcome.busy for sample in bare),
-        contention=median(sample.waited_seconds / sample.outcome.seconds for sample in bare),
+        ours.cell.title_at(ours.scale),
+        ours.cell.unit,
+        [ours.value or 0.0],
+        server_cpu_us_per_request=(ours.cpu_seconds or 0.0) * 1e6,
+        client_busy=ours.client_busy,
     )
-    if moved_bytes >= 64 << 10:
-        figure.details["server_cpu_seconds_per_gb"] = cpu / moved_bytes * 1e9
-        figure.details["bare_server_cpu_seconds_per_gb"] = bare_cpu / moved_bytes * 1e9
-    figure.bare = median(sample.rate * factor for sample in bare)
-    figure.ratio = median(our.rate / base.rate for our, base in zip(ours, bare, strict=True))
+    if ours.cpu_seconds_per_gb is not None:
+        figure.details["server_cpu_seconds_per_gb"] = ours.cpu_seconds_per_gb
+    if bare is not None:
+        figure.bare, figure.ratio = bare.value, ratio(ours, bare)
+        figure.details |= {
+            "bare_server_cpu_us_per_request": (bare.cpu_seconds or 0.0) * 1e6,
+            "bare_server_cpu_seconds_per_gb": bare.cpu_seconds_per_gb,
+            "bare_client_busy": bare.client_busy,
+            "cpu_ratio": cpu_ratio(ours, bare),
+        }
     return figure
 
 
-def test_peak_memory(benchmark: Any, corpus: Corpus, scale: Scale, report: Callable[[Figure], None]) -> None:
-    """A gateway of its own, so that nothing but this traffic counts: in, then out, raw and compressed."""
-    cores = Cores.choose()
-    gateway = start_gateway(corpus.store, corpus.commit, cores)
-    generator = Generator(cores)
-    writing = next(w for w in WORKLOADS if w.operation == "put" and w.object == "raw")
-    reading = [w for w in WORKLOADS if w.operation == "get" and w.object != "small"]
-    count = max(2, scale.traffic_bytes // scale.object_bytes)
-    started_bytes = gateway.peak_bytes()
-    parts: dict[str, float] = {"started_mib": started_bytes / (1 << 20)}
+def test_peak_memory(benchmark: Any, arena: Arena, scale: Scale, report: Callable[[Figure], None]) -> None:
+    """Large bodies in, then out, raw and compressed: what the process grows to."""
+    target = replace(arena.targets[0], warm=None)
+    process = target.process
+    assert process is not None
+    parts: dict[str, float] = {}
 
     def traffic() -> None:
-        for workload in (writing, *reading):
-            share = count if workload is writing else count // len(reading)
-            warm_memory(corpus.store.parent, scale.traffic_bytes if workload is writing else 0)
-            gateway.forget_peak()
-            job = exchanges.gateway_job(
-                workload, corpus, gateway.address, share, poll=cores.apart, connections=4
-            )
-            outcome = generator.run(job)
-            assert outcome.error is None, outcome.error
-            parts[f"{workload.name} peak_mib"] = gateway.peak_bytes() / (1 << 20)
+        for name in ("put-64m", "get-64m", "csv-get-64m"):
+            (cell,) = (one for one in MEASURED if one.name == name)
+            count = max(2, scale.traffic_bytes // cell.moved_bytes(arena.settings.scale) // 3)
+            work = work_of(cell, target, replace(arena.settings.scale, round_bytes=scale.traffic_bytes), 4)
+            assert work is not None
+            process.forget_peak()
+            tally = work.run(Rhythm(120.0, count, 60.0, arena.settings.poll))[name]
+            assert (tally.answered, tally.failed) == (count, 0), tally.examples
+            parts[f"{cell.title} peak_mib"] = process.resident_bytes() / (1 << 20)
 
-    try:
-        benchmark.pedantic(traffic, rounds=1)
-    finally:
-        generator.close()
-        gateway.stop()
-    peak = max(value for name, value in parts.items() if name.endswith("peak_mib"))
-    figure = Figure("peak memory", "MiB", peak, goal=GOALS["peak memory"], details=parts)
-    figure.details["traffic"] = f"{scale.traffic_bytes >> 20} MiB in and {scale.traffic_bytes >> 20} MiB out"
-    benchmark.extra_info.update(figure.details)
+    benchmark.pedantic(traffic, rounds=1)
+    figure = Figure("peak memory", "MiB", max(parts.values()), goal=GOALS["peak memory"], details={**parts})
+    benchmark.extra_info.update(parts)
     report(figure)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements, warm_memory
+from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements
 from figures import Figure, of_bytes, of_rounds
+from sidegate.bench.target import warm_memory
 from sidegate.gateway.listings import page_of, render_page
 from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import encode_record

@@ -24,7 +24,6 @@ from gates.cells import PART_BYTES, RANGE_BYTES, Cell, request, requests_of
 from gates.connection import Connection
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
 
-YARDSTICK = Path(__file__).parent.parent / "yardstick.py"
 CONNECTIONS = 8
 PAIRS = 5
 PAIR_SECONDS = 0.25
@@ -96,7 +95,16 @@ def ratio_of(cell: Cell, ours: MeasuredProcess, pid: int, address: tuple[str, in
 @contextmanager
 def yardstick(raw_file: Path) -> Iterator[tuple[int, tuple[str, int]]]:
     """Run the bare server; gives its process id and address."""
-    command = [*pinned(), sys.executable, str(YARDSTICK), "--port", "0", "--file", str(raw_file)]
+    command = [
+        *pinned(),
+        sys.executable,
+        "-m",
+        "sidegate.bench.yardstick",
+        "--port",
+        "0",
+        "--file",
+        str(raw_file),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout is not None else ""

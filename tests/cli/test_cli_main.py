@@ -73,11 +73,11 @@ def test_every_command_has_help_with_examples_that_are_right(bare_run, path: str
     mine = [line for line in lines if f"sidegate {path}".strip() in line]
     assert mine
     for line in lines:
-        called = re.search(r"sidegate ((?:[a-z]+ ?)+)", line)
+        called = re.search(r"sidegate ((?:[a-z][a-z0-9]* ?)+)", line)
         assert called is not None, line
         words = called[1].split()
         assert words[0] in COMMANDS, line
-        if words[0] in ("repo", "branch", "commit", "file", "job"):
+        if words[0] in ("repo", "branch", "commit", "file", "job", "bench"):
             assert " ".join(words[:2]) in EVERY, line
         for option in re.findall(r"(?<= )--?[a-z][a-z-]*", line.partition("|")[0]):
             depth = 2 if " ".join(words[:2]) in EVERY else 1

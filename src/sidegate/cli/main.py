@@ -33,6 +33,7 @@ COMMANDS = {
     "provenance": "sidegate.cli.provenance",
     "serve": "sidegate.cli.serve",
     "spark": "sidegate.cli.spark",
+    "bench": "sidegate.cli.bench",
     "gc": "sidegate.cli.gc",
     "fsck": "sidegate.cli.fsck",
     "doctor": "sidegate.cli.doctor",

@@ -1,12 +1,12 @@
 """The ceiling: a bare uvloop + httptools server that stores nothing.
 
 It answers GET /bytes/N from memory, GET /file/N by sendfile from a page
-boundary, and PUT by dropping the body, or with --write by writing it to a
-file over and over.  No checks, no limits, no time-outs: what a real server
+boundary (N has 21 digits, and more may follow), and PUT by dropping the body, or
+with --write by writing it to a file over and over.  No checks, no limits, no time-outs: what a real server
 does less than this in the same run is that server's own cost.  It shares no
 code with the package on purpose.
 
-    python bench/yardstick.py --port 0 --file PATH [--write PATH]
+    python -m sidegate.bench.yardstick --port 0 --file PATH [--write PATH]
 
 prints one JSON line with the port when it is ready.
 """
@@ -29,6 +29,8 @@ RECEIVE_BYTES = 64 * 1024
 WRITE_WRAP_BYTES = 256 * 1024 * 1024
 HEAD = b"HTTP/1.1 200 OK\r\nServer: yardstick\r\nContent-Length: %d\r\n\r\n"
 BODY_BYTES = 64 * 1024 * 1024
+# Where the size is in /bytes/N and /file/N.
+BYTES_SIZE, FILE_SIZE = slice(7, 28), slice(6, 27)
 
 
 class Stock:
@@ -43,10 +45,11 @@ class Stock:
 
     def small_answer(self, target: bytes) -> bytes:
         """Return head and body for /bytes/N, made once per N."""
-        answer = self.small.get(target)
+        digits = target[BYTES_SIZE]
+        answer = self.small.get(digits)
         if answer is None:
-            size = int(target[7:])
-            answer = self.small[target] = HEAD % size + self.memory[:size]
+            size = int(digits)
+            answer = self.small[digits] = HEAD % size + self.memory[:size]
         return answer
 
     def write(self, data: memoryview) -> None:
@@ -127,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
         if target.startswith(b"/bytes/"):
             self.answer_bytes(target)
         elif target.startswith(b"/file/"):
-            size = int(target[6:])
+            size = int(target[FILE_SIZE])
             self.open_raw()
             self.send_head(HEAD % size)
             self.sending = (0, size)
@@ -139,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
         pass
 
     def answer_bytes(self, target: bytes) -> None:
-        size = int(target[7:])
+        size = int(target[BYTES_SIZE])
         if size <= RECEIVE_BYTES:
             self.transport.write(self.stock.small_answer(target))
         else:
@@ -169,13 +172,16 @@ class Connection(asyncio.BufferedProtocol):
 
 
 async def serve(port: int, stock: Stock) -> None:
+    """Serve until cancelled; prints where."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stock, loop), "127.0.0.1", port, backlog=1024)
-    print(json.dumps({"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}), flush=True)
+    sys.stdout.write(json.dumps({"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
     await server.serve_forever()
 
 
 def main(arguments: list[str]) -> None:
+    """Run in this process."""
     parser = argparse.ArgumentParser(description="A bare HTTP server: the ceiling of every cell.")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
     parser.add_argument("--file", help="what /file/N sends the first N bytes of")

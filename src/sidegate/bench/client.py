@@ -1,0 +1,187 @@
+"""A small blocking S3 client: makes buckets, loads and checks data, cleans up.
+
+It is never measured.  Requests are rendered by the same signer as those that are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape
+
+from defusedxml.ElementTree import fromstring
+
+from sidegate.bench.endpoints import Endpoint
+from sidegate.bench.signing import Pairs, Signer
+from sidegate.errors import SidegateError, Unavailable
+
+TIMEOUT_SECONDS = 60.0
+SEND_BYTES = 1 << 20
+
+
+class Refused(SidegateError):
+    """A server refused what a run needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def error(self) -> str:
+        """Return code and message of an S3 error, or the status."""
+        found = {local_name(element): element.text or "" for element in self.elements()}
+        if "Code" in found:
+            return f"{self.status} {found['Code']}: {found.get('Message', '')}".rstrip(": ")
+        return str(self.status)
+
+    def elements(self) -> Iterator[Element]:
+        """Yield the elements of an XML body, none when it is no XML."""
+        try:
+            return iter(list(fromstring(self.body).iter()))
+        except ParseError:
+            return iter(())
+
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of all elements of a name."""
+        return [element.text or "" for element in self.elements() if local_name(element) == name]
+
+
+def local_name(element: Element) -> str:
+    """Return an element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+class Client:
+    """One connection to one server."""
+
+    def __init__(self, endpoint: Endpoint, signer: Signer) -> None:
+        self._endpoint = endpoint
+        # Headers are in the signature that way, whatever is measured.
+        self._signer = signer.in_style("header")
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Pairs = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """Return the answer to a request; raises Unavailable when none comes."""
+        fields = {**(headers or {}), **({"content-length": str(len(body))} if method in _WITH_BODY else {})}
+        head = self._signer.head(method, path, query, fields)
+        fresh = self._socket is None
+        try:
+            return self._exchange(method, head, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if fresh:
+                raise self._unavailable(error) from error
+        try:  # a kept connection may have been closed meanwhile
+            return self._exchange(method, head, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unavailable(error) from error
+
+    def demand(self, method: str, path: str, query: Pairs = (), body: bytes = b"", **more: str) -> Answer:
+        """Return the answer to a request that must succeed; raises Refused, Unavailable."""
+        headers = {name.replace("_", "-"): value for name, value in more.items()}
+        answer = self.ask(method, path, query, headers, body)
+        # CopyObject and CompleteMultipartUpload may fail after a status of 200.
+        if answer.status not in (200, 204, 206) or answer.body[:500].count(b"<Error>"):
+            raise Refused(f"{self._endpoint.label} refused {method} {path}: {answer.error()}")
+        return answer
+
+    def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """Yield the keys of a bucket."""
+        token = ""
+        while True:
+            query = [("list-type", "2"), ("prefix", prefix)]
+            if token:
+                query.append(("continuation-token", token))
+            answer = self.demand("GET", f"/{bucket}", query)
+            yield from answer.texts("Key")
+            token = next(iter(answer.texts("NextContinuationToken")), "")
+            if not token:
+                return
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects, at most 1000; raises Refused."""
+        lines = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+        body = f"<Delete><Quiet>true</Quiet>{lines}</Delete>".encode()
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self.demand("POST", f"/{bucket}", [("delete", "")], body, content_md5=digest)
+
+    def begin_upload(self, bucket: str, key: str) -> str:
+        """Open a multipart upload and return its id; raises Refused."""
+        answer = self.demand("POST", f"/{bucket}/{key}", [("uploads", "")])
+        (upload_id,) = answer.texts("UploadId") or [""]
+        if not upload_id:
+            raise Refused(f"{self._endpoint.label} gave no id for an upload of {key}")
+        return upload_id
+
+    def open_uploads(self, bucket: str) -> list[tuple[str, str]]:
+        """Return key and id of each upload that is open; raises Refused."""
+        answer = self.demand("GET", f"/{bucket}", [("uploads", "")])
+        keys = [
+            [part.text or "" for part in element if local_name(part) in ("Key", "UploadId")]
+            for element in answer.elements()
+            if local_name(element) == "Upload"
+        ]
+        return [(key, upload_id) for key, upload_id in keys]
+
+    def _exchange(self, method: str, head: bytes, body: bytes) -> Answer:
+        if self._socket is None:
+            address = (self._endpoint.host, self._endpoint.port)
+            self._socket = socket.create_connection(address, TIMEOUT_SECONDS)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        view = memoryview(head + body)
+        for start in range(0, len(view), SEND_BYTES):
+            self._socket.sendall(view[start : start + SEND_BYTES])
+        response = http.client.HTTPResponse(self._socket, method=method)
+        try:
+            response.begin()
+            answer = Answer(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read(),
+            )
+            if response.will_close:
+                self.close()
+            return answer
+        finally:
+            response.close()
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"{self._endpoint.label} ({self._endpoint.url}) does not answer: {error or type(error).__name__}",
+            remedy="is the server running, and is that its address?",
+        )
+
+
+_WITH_BODY = frozenset({"PUT", "POST"})

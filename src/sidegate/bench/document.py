@@ -1,0 +1,102 @@
+"""A run as it is kept: results with what they depend on, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from sidegate.bench.results import Result
+from sidegate.bench.rounds import Settings
+from sidegate.errors import Invalid, NotFound
+from sidegate.native import describe
+
+FORMAT: Final = 1
+_PACKAGES = ("sidegate", "uvloop", "httptools", "blake3", "zstandard", "awscrt", "isal", "sqlalchemy")
+
+Document = dict[str, Any]
+
+
+def document_of(
+    results: Sequence[Result],
+    settings: Settings,
+    endpoints: Sequence[Mapping[str, Any]],
+    *,
+    sign: str,
+    **more: Any,
+) -> Document:
+    """Return all of a run; `endpoints` are in the order that they are compared in."""
+    return {
+        "format": FORMAT,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": host(),
+        "versions": versions(),
+        "implementation": asdict(describe()),
+        "settings": {
+            "scale": settings.scale.name,
+            "duration_seconds": settings.duration_seconds,
+            "rounds": settings.rounds,
+            "connections": settings.connections,
+            "sign": sign,
+        },
+        "endpoints": [dict(endpoint) for endpoint in endpoints],
+        "results": [result.as_document() for result in results],
+        **more,
+    }
+
+
+def read_document(path: Path) -> Document:
+    """Return a kept run; raises NotFound, Invalid."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {str(path)!r}", path=str(path)) from None
+    except (ValueError, OSError) as error:
+        raise Invalid(f"{str(path)!r} is no result of `sidegate bench`: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT or "results" not in found:
+        raise Invalid(
+            f"{str(path)!r} is no result of `sidegate bench`", remedy="give files written with --json"
+        )
+    return found
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Write a run, replacing what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def host() -> dict[str, Any]:
+    """Say what machine this is."""
+    return {
+        "cpu": _first_value("/proc/cpuinfo", "model name") or platform.processor(),
+        "cpu_count": os.cpu_count(),
+        "memory": _first_value("/proc/meminfo", "MemTotal"),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load_average": os.getloadavg(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Say which versions are at work."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _first_value(path: str, name: str) -> str | None:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)

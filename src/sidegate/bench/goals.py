@@ -1,0 +1,146 @@
+"""What must be reached, and whether it is.
+
+A literal table, and how a result is held against it: as a share of the bare
+server, as a multiple of the best peer, of another cell, of the codec, or as a
+value of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sidegate.bench.results import Result, cpu_ratio, find, ratio
+
+OURS: Final = "sidegate"
+OURS_DURABLE: Final = "sidegate, durable"
+OURS_SERVE: Final = "sidegate serve"
+BARE: Final = "bare"
+BARE_WRITES: Final = "bare, writes"
+CODEC: Final = "zstd"
+
+Kind = Literal["bare", "peer", "value", "cell", "codec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One condition on one cell: at least `bound`; a `value` in ms is at most that."""
+
+    cell: str
+    kind: Kind
+    bound: float
+    label: str = OURS
+    other: str = ""
+
+
+GOALS: Final = (
+    Goal("head", "bare", 0.45),
+    Goal("head", "peer", 2.5),
+    Goal("get-4k", "bare", 0.45),
+    Goal("get-4k", "peer", 4.0),
+    Goal("range-64k", "bare", 0.60),
+    Goal("range-64k", "peer", 3.0),
+    Goal("range-1m", "bare", 0.70),
+    Goal("range-1m", "peer", 1.3),
+    Goal("get-8m", "bare", 0.70),
+    Goal("get-8m", "peer", 1.3),
+    Goal("get-64m", "bare", 0.70),
+    Goal("get-64m", "peer", 1.3),
+    Goal("list-1000", "value", 2000.0),
+    Goal("list-1000-of-1m", "value", 2000.0),
+    Goal("list-folders", "value", 5000.0),
+    Goal("put-4k", "value", 10_000.0),
+    Goal("put-4k", "value", 5_000.0, OURS_DURABLE),
+    Goal("put-1m", "bare", 0.45),
+    Goal("put-1m", "peer", 2.5),
+    Goal("put-64m", "bare", 0.45),
+    Goal("put-64m", "peer", 2.5),
+    Goal("put-1m-sha256", "cell", 0.70, other="put-1m"),
+    Goal("put-64m-sha256", "cell", 0.70, other="put-64m"),
+    Goal("put-1m-chunked", "cell", 0.90, other="put-1m"),
+    Goal("put-64m-chunked", "cell", 0.90, other="put-64m"),
+    Goal("multipart-64m", "peer", 2.5),
+    Goal("complete-64m", "value", 2.0),
+    Goal("copy-64m", "value", 1.0),
+    Goal("part-copy-64m", "value", 1.0),
+    Goal("csv-put-64m", "codec", 0.75),
+    Goal("csv-get-64m", "codec", 0.75),
+    Goal("get-4k-open", "cell", 0.80, OURS_SERVE, "get-4k"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A goal held against results; `by_cpu` is the same comparison of CPU time."""
+
+    goal: Goal
+    ours: Result
+    other: Result | None
+    reached: float | None
+    by_cpu: float | None
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the goal is reached, None when there is nothing to compare with."""
+        if self.reached is None:
+            return None
+        if self.goal.kind == "value" and self.ours.cell.unit == "ms":
+            return self.reached <= self.goal.bound
+        return self.reached >= self.goal.bound
+
+    @property
+    def word(self) -> str:
+        """Say it."""
+        return {None: "not compared", True: "reached", False: "NOT reached"}[self.is_reached]
+
+    def wanted(self) -> str:
+        """Say what must be reached."""
+        bound, kind = self.goal.bound, self.goal.kind
+        if kind == "value":
+            sign = "≤" if self.ours.cell.unit == "ms" else "≥"
+            return f"{sign} {bound:g} {self.ours.cell.unit}"
+        if kind == "peer":
+            return f"≥ {bound:g}x best peer"
+        against = {"bare": "bare", "cell": self.goal.other, "codec": "codec"}[kind]
+        return f"≥ {bound:.0%} of {against}"
+
+
+def judge(results: Sequence[Result], peers: Iterable[str]) -> list[Verdict]:
+    """Hold the goals against what was measured; `peers` are the labels of the others."""
+    labels = list(peers)
+    found = []
+    for goal in GOALS:
+        ours = find(results, goal.cell, goal.label)
+        if ours is None:
+            continue
+        if goal.kind == "value":
+            found.append(Verdict(goal, ours, None, ours.value, None))
+            continue
+        other = _other(goal, results, labels)
+        found.append(Verdict(goal, ours, other, ratio(ours, other), cpu_ratio(ours, other)))
+    return found
+
+
+def best_peer(results: Sequence[Result], cell: str, labels: Sequence[str]) -> Result | None:
+    """Return the fastest of the peers in a cell, None when none answered."""
+    answered = [
+        result for label in labels if (result := find(results, cell, label)) is not None and result.value
+    ]
+    if not answered:
+        return None
+    return max(
+        answered, key=lambda result: -(result.value or 0) if result.cell.unit == "ms" else result.value or 0
+    )
+
+
+def _other(goal: Goal, results: Sequence[Result], peers: Sequence[str]) -> Result | None:
+    match goal.kind:
+        case "bare":
+            return find(results, goal.cell, BARE_WRITES) or find(results, goal.cell, BARE)
+        case "peer":
+            return best_peer(results, goal.cell, peers)
+        case "codec":
+            return find(results, goal.cell, CODEC)
+        case _:
+            return find(results, goal.other, OURS)

@@ -1,0 +1,227 @@
+"""`sidegate bench self`: our gateway beside the bare server and its peers.
+
+Starts all of them, each on the servers' core, while this process takes another;
+loads the same data into each; measures; stops them and removes what they stored.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from sidegate.bench import goals
+from sidegate.bench.cells import Cell
+from sidegate.bench.client import Refused
+from sidegate.bench.codec import measure_codec
+from sidegate.bench.corpus import large_object, plain_object
+from sidegate.bench.document import Document, document_of
+from sidegate.bench.goals import Verdict, judge
+from sidegate.bench.loading import load
+from sidegate.bench.peers import ESSENTIAL, KEYS, Peer, installed
+from sidegate.bench.results import Result
+from sidegate.bench.rounds import Settings, measure
+from sidegate.bench.servers import Cores, ServerProcess, start_serve, start_sidecar, start_yardstick
+from sidegate.bench.signing import Signer, Style
+from sidegate.bench.stock import DURABLE, INPUT, MANY, OPEN, make_stock, write_file
+from sidegate.bench.target import Target
+from sidegate.errors import SidegateError
+
+Tell = Callable[[str], None]
+
+DURABLE_CELLS: Final = frozenset({"put-4k", "put-1m", "put-64m"})
+ANONYMOUS_CELLS: Final = frozenset({"head", "get-4k", "range-64k", "put-4k"})
+"""Where verifying a signature is a large part of a request."""
+
+WRITING_CELLS: Final = frozenset({"put-1m", "put-64m"})
+BUCKET: Final = "sidegate-bench"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRun:
+    """A finished run: the document, what was to be reached, and the peers that took part."""
+
+    document: Document
+    results: list[Result]
+    verdicts: list[Verdict]
+    peers: list[str]
+    has_essential: bool
+
+    @property
+    def ours_failed(self) -> bool:
+        """Whether our own servers gave a wrong answer."""
+        ours = {goals.OURS, goals.OURS_DURABLE, goals.OURS_SERVE}
+        return any(result.failures for result in self.results if result.label in ours)
+
+
+def run_self(
+    cells: Sequence[Cell],
+    settings: Settings,
+    tell: Tell,
+    *,
+    folder: Path | None = None,
+    with_peers: bool = True,
+) -> OwnRun:
+    """Measure ours, the bare server and the peers that are installed."""
+    cores = Cores.choose()
+    settings = replace(settings, poll=cores.apart)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cores.client})
+    try:
+        with ExitStack() as stack:
+            directory = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-", dir=folder))
+            )
+            arena = _Arena(directory, cells, settings, cores, stack, tell)
+            arena.add_ours()
+            arena.add_bare()
+            if with_peers:
+                for peer in installed():
+                    arena.add_peer(peer)
+            results = measure(cells, arena.targets, settings, tell)
+        results += measure_codec(cells, settings, cores.server)
+    finally:
+        os.sched_setaffinity(0, before)
+    verdicts = judge(results, arena.peer_labels)
+    document = document_of(
+        results,
+        settings,
+        arena.descriptions,
+        sign="presigned",
+        cores=cores.describe(),
+        goals=[_described(verdict) for verdict in verdicts],
+    )
+    return OwnRun(document, results, verdicts, arena.peer_labels, ESSENTIAL in arena.peer_labels)
+
+
+class _Arena:
+    """The servers of a run, one after another as they are added."""
+
+    def __init__(
+        self,
+        directory: Path,
+        cells: Sequence[Cell],
+        settings: Settings,
+        cores: Cores,
+        stack: ExitStack,
+        tell: Tell,
+    ) -> None:
+        self._directory = directory
+        self._cells = cells
+        self._settings = settings
+        self._core = cores.server
+        self._stack = stack
+        self._tell = tell
+        self.targets: list[Target] = []
+        self.descriptions: list[dict[str, Any]] = []
+        self.peer_labels: list[str] = []
+
+    def add_ours(self) -> None:
+        """Start a job's gateway, and the general one where only that will do."""
+        self._tell("making a store")
+        stock = make_stock(self._directory, self._cells, self._settings.scale)
+        names = {cell.name for cell in self._cells}
+        sidecar = start_sidecar(goals.OURS, stock.store, stock.inputs, self._core)
+        many = MANY if MANY in stock.inputs else None
+        self._add(
+            sidecar,
+            "presigned",
+            "ours",
+            Target(sidecar.endpoint, _signer(sidecar, "presigned"), INPUT, "out", many),
+            signatures="not verified, by design: it serves one job on loopback",
+            durability="survives the process",
+        )
+        if names & DURABLE_CELLS:
+            self._add_serve(goals.OURS_DURABLE, stock.store, "disk", DURABLE, DURABLE_CELLS)
+        if "get-4k-open" in names:
+            self._add_serve(goals.OURS_SERVE, stock.store, "process", OPEN, frozenset({"get-4k-open"}))
+
+    def add_bare(self) -> None:
+        """Start the yardstick, and one that writes what it receives."""
+        scale = self._settings.scale
+        file = self._directory / "bare.bin"
+        sources = [large_object(scale)] if any("large" in cell.needs for cell in self._cells) else []
+        write_file(file, sources[0] if sources else plain_object(scale.size(64 << 20)))
+        for label, write in ((goals.BARE, None), (goals.BARE_WRITES, self._directory / "written.bin")):
+            only = WRITING_CELLS if write is not None else None
+            process = start_yardstick(label, file, self._core, self._directory, write=write)
+            target = Target(process.endpoint, _signer(process, "presigned"), is_bare=True, only=only)
+            self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
+
+    def add_peer(self, peer: Peer) -> None:
+        """Start a peer, with keys and, where it offers that, without; load it."""
+        variants: list[tuple[str, Style, frozenset[str] | None]] = [(peer.name, "presigned", None)]
+        if peer.anonymous is not None:
+            variants.append((f"{peer.name}, no auth", "none", ANONYMOUS_CELLS))
+        for label, style, only in variants:
+            cells = [cell for cell in self._cells if only is None or cell.name in only]
+            if not cells:
+                continue
+            self._tell(f"starting and loading {label}")
+            try:
+                process = peer.start(label, self._directory, self._core, signed=style != "none")
+                self._stack.callback(process.stop)
+                target = Target(
+                    process.endpoint, _signer(process, style), BUCKET, BUCKET, process=process.tree, only=only
+                )
+                with target.client() as client:
+                    answer = client.ask("PUT", f"/{BUCKET}")
+                if answer.status not in (200, 204):
+                    raise Refused(f"{label} made no bucket: {answer.error()}")
+                load(target, cells, self._settings.scale)
+            except SidegateError as error:
+                self._tell(f"{label} takes no part: {error.message}")
+                continue
+            self.peer_labels.append(label)
+            self._describe(
+                label,
+                process,
+                "peer",
+                signatures="not verified" if style == "none" else "verified",
+                durability=peer.durability,
+                version=peer.find_version(),
+            )
+            self.targets.append(replace(target, warm=self._directory))
+
+    def _add_serve(self, label: str, store: Path, durability: str, bucket: str, only: frozenset[str]) -> None:
+        process = start_serve(label, store, durability, self._core)
+        target = Target(
+            process.endpoint, _signer(process, "presigned"), bucket, bucket, branch=bucket, only=only
+        )
+        kept = "survives a power cut" if durability == "disk" else "survives the process"
+        self._add(
+            process, "presigned", "ours", target, signatures="not verified: no keys set", durability=kept
+        )
+
+    def _add(self, process: ServerProcess, style: Style, role: str, target: Target, **said: str) -> None:
+        self._stack.callback(process.stop)
+        self._describe(target.label, process, role, **said)
+        self.targets.append(replace(target, process=process.tree, warm=self._directory))
+
+    def _describe(self, label: str, process: ServerProcess, role: str, **said: str) -> None:
+        self.descriptions.append({"label": label, "url": process.endpoint.url, "role": role, **said})
+
+
+def _signer(process: ServerProcess, style: Style) -> Signer:
+    return Signer(process.endpoint.authority, style, None if style == "none" else KEYS, time.time)
+
+
+def _described(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "cell": verdict.goal.cell,
+        "title": verdict.ours.cell.title_at(verdict.ours.scale),
+        "endpoint": verdict.ours.label,
+        "unit": verdict.ours.cell.unit,
+        "ours": verdict.ours.value,
+        "against": verdict.other.label if verdict.other is not None else None,
+        "other": verdict.other.value if verdict.other is not None else None,
+        "reached": verdict.reached,
+        "by_cpu": verdict.by_cpu,
+        "wanted": verdict.wanted(),
+        "verdict": verdict.word,
+    }

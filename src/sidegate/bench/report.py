@@ -1,0 +1,93 @@
+"""A kept run as rows of a table, for the terminal and for the page.
+
+Works on the kept form, so that a run looks the same when it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sidegate.bench.document import Document
+
+COLUMNS: Final = (
+    "cell",
+    "endpoint",
+    "rate",
+    "MB/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU µs",
+    "CPU-s/GB",
+    "RSS MiB",
+    "ratio",
+    "remarks",
+)
+NUMBERS: Final = frozenset(COLUMNS[2:10])
+
+
+def rows(document: Document) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each cell and endpoint; the ratio is to the first endpoint of the cell."""
+    first: dict[str, dict[str, Any]] = {}
+    for result in document["results"]:
+        reference = first.setdefault(result["cell"], result)
+        shown = result["title"] if reference is result else ""
+        yield (shown, *_row(result, reference))
+
+
+def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
+    rate, moved = result["rate"], result["moved_bytes"]
+    return (
+        result["endpoint"],
+        "none" if rate is None else f"{number(rate)}/s",
+        number(rate * moved / 1e6) if rate is not None and moved else "",
+        number(result["p50_ms"]),
+        number(result["p99_ms"]),
+        number(result["cpu_us_per_request"]),
+        number(result["cpu_seconds_per_gb"]),
+        number(result["resident_bytes"] / (1 << 20)) if result["resident_bytes"] else "",
+        "" if result is reference else times(speed_ratio(result, reference)),
+        remarks(result),
+    )
+
+
+def speed_ratio(one: dict[str, Any], other: dict[str, Any]) -> float | None:
+    """Return how many times faster one result is than the other."""
+    if not one["value"] or not other["value"]:
+        return None
+    slower = one["unit"] == "ms"
+    return float(other["value"] / one["value"] if slower else one["value"] / other["value"])
+
+
+def remarks(result: dict[str, Any]) -> str:
+    """Return what must be known beside a figure."""
+    found = []
+    if result["failures"]:
+        found.append(f"{result['failures']} WRONG or missing")
+    if result["client_was_limit"]:
+        found.append("client was the limit")
+    return ", ".join(found)
+
+
+def failures(document: Document) -> list[str]:
+    """Return a line for each cell and endpoint with wrong answers, with an example."""
+    return [
+        f"{result['title']} on {result['endpoint']}: {result['failures']} wrong or missing"
+        + (f"; for example: {result['examples'][0]}" if result["examples"] else "")
+        for result in document["results"]
+        if result["failures"]
+    ]
+
+
+def number(value: float | None) -> str:
+    """Return a number with about three digits."""
+    if value is None:
+        return ""
+    if value >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def times(value: float | None) -> str:
+    """Return a ratio as `2.50x`."""
+    return "" if value is None else f"{number(value)}x"

@@ -1,0 +1,155 @@
+"""What was measured of one cell on one server, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from sidegate.bench.cells import Cell
+from sidegate.bench.corpus import Scale
+from sidegate.bench.latencies import added, compact, percentile
+
+BUSY_CLIENT = 0.90
+"""From here on the client was the limit, and the server could have done more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round on one server; what is None could not be seen from here."""
+
+    seconds: float
+    answered: int
+    failed: int = 0
+    unanswered: int = 0
+    client_busy: float | None = None
+    cpu_seconds: float | None = None
+    resident_bytes: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Return right answers per second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+
+@dataclass(slots=True)
+class Result:
+    """One cell on one server: all rounds.
+
+    `examples` show wrong answers, `wrong` says what a sample compared in full did
+    not hold, `refused` why there are no rounds.
+    """
+
+    cell: Cell
+    label: str
+    scale: Scale
+    connections: int
+    samples: list[Sample] = field(default_factory=list)
+    histograms: list[list[int]] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    refused: str | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Return the median of the rounds' rates, None when nothing was answered."""
+        rates = [sample.rate for sample in self.samples]
+        return median(rates) if rates and any(rates) else None
+
+    @property
+    def value(self) -> float | None:
+        """Return the rate in the cell's unit; for `ms` the median latency."""
+        if self.rate is None:
+            return None
+        if self.cell.unit == "ms":
+            p50 = self.latency(0.5)
+            return None if p50 is None else p50 * 1e3
+        return self.rate * (self.cell.moved_bytes(self.scale) / 1e6 if self.cell.unit == "MB/s" else 1.0)
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """Return the server's CPU seconds for each right answer."""
+        found = [s.cpu_seconds / s.answered for s in self.samples if s.cpu_seconds is not None and s.answered]
+        return median(found) if found else None
+
+    @property
+    def cpu_seconds_per_gb(self) -> float | None:
+        """Return the server's CPU seconds for each GB moved, None where bytes are not the point."""
+        moved = self.cell.moved_bytes(self.scale)
+        return None if self.cpu_seconds is None or moved < 64 << 10 else self.cpu_seconds / moved * 1e9
+
+    @property
+    def resident_bytes(self) -> int | None:
+        """Return the largest resident size of the server in any round."""
+        return max((s.resident_bytes for s in self.samples if s.resident_bytes is not None), default=None)
+
+    @property
+    def client_busy(self) -> float | None:
+        """Return the share of the time that the client had work to do."""
+        found = [s.client_busy for s in self.samples if s.client_busy is not None]
+        return median(found) if found else None
+
+    @property
+    def client_was_limit(self) -> bool:
+        """Whether the server could have done more than it was asked."""
+        return self.client_busy is not None and self.client_busy > BUSY_CLIENT
+
+    @property
+    def failures(self) -> int:
+        """Return how many answers were wrong or did not come."""
+        return sum(s.failed + s.unanswered for s in self.samples) + len(self.wrong) + bool(self.refused)
+
+    def latency(self, share: float) -> float | None:
+        """Return a percentile of the latencies in seconds."""
+        return percentile(added(self.histograms), share) if self.histograms else None
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the result as it is kept."""
+        return {
+            "cell": self.cell.name,
+            "title": self.cell.title_at(self.scale),
+            "unit": self.cell.unit,
+            "endpoint": self.label,
+            "connections": self.connections,
+            "value": self.value,
+            "rate": self.rate,
+            "moved_bytes": self.cell.moved_bytes(self.scale),
+            "p50_ms": _milliseconds(self.latency(0.5)),
+            "p99_ms": _milliseconds(self.latency(0.99)),
+            "cpu_us_per_request": None if self.cpu_seconds is None else self.cpu_seconds * 1e6,
+            "cpu_seconds_per_gb": self.cpu_seconds_per_gb,
+            "resident_bytes": self.resident_bytes,
+            "client_busy": self.client_busy,
+            "client_was_limit": self.client_was_limit,
+            "rounds": [
+                {"rate": s.rate, "seconds": s.seconds, "answered": s.answered, "cpu_seconds": s.cpu_seconds}
+                for s in self.samples
+            ],
+            "failures": self.failures,
+            "examples": [*self.examples, *self.wrong, *([self.refused] if self.refused else [])],
+            "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
+        }
+
+
+def find(results: Sequence[Result], cell: str, label: str) -> Result | None:
+    """Return the result of a cell on a server."""
+    return next((r for r in results if r.cell.name == cell and r.label == label), None)
+
+
+def ratio(one: Result | None, other: Result | None) -> float | None:
+    """Return how many times faster one is than the other: by latency where that is what counts."""
+    if one is None or other is None or not one.value or not other.value:
+        return None
+    return other.value / one.value if one.cell.unit == "ms" else one.value / other.value
+
+
+def cpu_ratio(one: Result | None, other: Result | None) -> float | None:
+    """Return how many times less CPU time one takes than the other."""
+    if one is None or other is None or not one.cpu_seconds or not other.cpu_seconds:
+        return None
+    return other.cpu_seconds / one.cpu_seconds
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3

@@ -1,0 +1,161 @@
+"""Measuring: each cell, round after round, the servers in turn.
+
+Rounds of different servers alternate, and every other round goes backwards, so
+that what changes on the machine meanwhile meets all of them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from sidegate.bench.cells import Cell
+from sidegate.bench.corpus import Scale
+from sidegate.bench.results import Result, Sample
+from sidegate.bench.target import Target
+from sidegate.bench.work import Work, work_of
+from sidegate.errors import SidegateError
+from sidegate.native.exchange import Rhythm, Tally
+
+WARMING_SHARE = 0.25
+WITHOUT_LIMIT = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much is measured; `connections` None: as many as the cell says."""
+
+    scale: Scale
+    duration_seconds: float = 2.0
+    rounds: int = 3
+    connections: int | None = None
+    poll: bool = False
+    patience_seconds: float = 5.0
+    """How long answers that are under way at the end of a round are waited for."""
+
+    def rhythm(self, share: float = 1.0) -> Rhythm:
+        """Return how long a round lasts."""
+        seconds = self.duration_seconds * share
+        return Rhythm(seconds, WITHOUT_LIMIT, self.patience_seconds, self.poll)
+
+
+def measure(
+    cells: Sequence[Cell], targets: Sequence[Target], settings: Settings, tell: Callable[[str], None]
+) -> list[Result]:
+    """Measure every cell on every server that has it; what a server does wrong is in the results."""
+    found: list[Result] = []
+    for cell in cells:
+        if cell.part_of is None:
+            tell(cell.title_at(settings.scale))
+            parts = [cell, *(other for other in cells if other.part_of == cell.name)]
+            found += _measure_cell(parts, targets, settings)
+    return found
+
+
+class _Side:
+    """One server's part in a cell."""
+
+    def __init__(self, cells: Sequence[Cell], target: Target, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = settings.connections or cells[0].connections
+        self.target = target
+        self.work: Work | None = None
+        self.results = {
+            cell.name: Result(cell, target.label, settings.scale, self._connections) for cell in cells
+        }
+        self.whole = self.results[cells[0].name]
+
+    def begin(self) -> bool:
+        """Prepare, check a sample, warm up; whether there are to be rounds."""
+        cell = self.whole.cell
+        try:
+            self.work = work_of(cell, self.target, self._settings.scale, self._connections)
+            if self.work is None:
+                return False
+            self.work.prepare()
+            tallies = self.work.run(self._settings.rhythm(WARMING_SHARE))
+        except SidegateError as error:
+            self.whole.refused = error.message
+            return False
+        warm = tallies[cell.name]
+        if warm.answered == 0:
+            self._note(tallies, None, None)
+            return False
+        return True
+
+    def round(self) -> None:
+        """Make one round and keep its sample."""
+        process = self.target.process
+        try:
+            if self.work is None or self.whole.refused:
+                return
+            self.work.prepare()
+            if process is not None:
+                process.forget_peak()
+            before = process.cpu_seconds() if process is not None else 0.0
+            tallies = self.work.run(self._settings.rhythm())
+            cpu_seconds = process.cpu_seconds() - before if process is not None else None
+        except SidegateError as error:
+            self.whole.refused = error.message
+            return
+        self._note(tallies, cpu_seconds, process.resident_bytes() if process is not None else None)
+
+    def end(self) -> None:
+        """Compare a sample in full."""
+        try:
+            if self.work is not None and self.whole.samples and not self.whole.refused:
+                self.whole.wrong += self.work.verify()
+        except SidegateError as error:
+            self.whole.wrong.append(error.message)
+
+    def close(self) -> None:
+        """Give back what the work opened."""
+        if self.work is not None:
+            try:
+                self.work.close()
+            except SidegateError as error:
+                self.whole.wrong.append(error.message)
+
+    def _note(self, tallies: dict[str, Tally], cpu_seconds: float | None, resident: int | None) -> None:
+        for name, tally in tallies.items():
+            if name not in self.results:
+                continue
+            result = self.results[name]
+            is_whole = result is self.whole
+            busy = max(0.0, 1 - tally.idle_seconds / tally.seconds) if tally.seconds else None
+            result.samples.append(
+                Sample(
+                    tally.seconds,
+                    tally.answered,
+                    tally.failed,
+                    tally.unanswered,
+                    busy if is_whole and tally.idle_seconds else None,
+                    cpu_seconds if is_whole else None,
+                    resident,
+                )
+            )
+            result.histograms.append(tally.latencies)
+            shown = [_shown(answer) for _, answer in tally.examples]
+            result.examples += shown[: max(0, 3 - len(result.examples))]
+
+
+def _measure_cell(cells: Sequence[Cell], targets: Sequence[Target], settings: Settings) -> list[Result]:
+    sides = [_Side(cells, target, settings) for target in targets]
+    with ExitStack() as stack:
+        for side in sides:
+            stack.callback(side.close)
+        ready = [side for side in sides if side.begin()]
+        for number in range(settings.rounds):
+            for side in reversed(ready) if number % 2 else ready:
+                side.round()
+        for side in ready:
+            side.end()
+    asked = [side for side in sides if side.work is not None or side.whole.refused]
+    return [result for side in asked for result in side.results.values()]
+
+
+def _shown(answer: bytes) -> str:
+    """Return the beginning of a wrong answer as one line."""
+    text = answer.decode("latin-1")[:400]
+    return " ".join(text.split()) if text else "the server closed the connection"

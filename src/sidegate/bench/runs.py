@@ -1,0 +1,85 @@
+"""A run against servers that somebody else started.
+
+Claims a place on each, loads it, measures, and takes away what it stored: also
+when it is interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from sidegate.bench.cells import Cell
+from sidegate.bench.client import Client
+from sidegate.bench.document import Document, document_of
+from sidegate.bench.endpoints import Endpoint
+from sidegate.bench.loading import Place, claim, load, remove
+from sidegate.bench.processes import ProcessTree
+from sidegate.bench.rounds import Settings, measure
+from sidegate.bench.signing import Keys, Signer, Style
+from sidegate.bench.target import Target
+from sidegate.errors import Invalid
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be measured; `pids` are the processes of servers on this machine, by label."""
+
+    endpoints: Sequence[Endpoint]
+    cells: Sequence[Cell]
+    settings: Settings
+    keys: Keys | None
+    style: Style = "presigned"
+    bucket: str | None = None
+    use_existing: bool = False
+    pids: Mapping[str, int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what does not go together; raises Invalid."""
+        labels = [endpoint.label for endpoint in self.endpoints]
+        unknown = sorted(self.pids.keys() - set(labels))
+        if unknown:
+            raise Invalid(f"--pid names {unknown[0]!r}", remedy=f"use one of {', '.join(labels)}")
+        if self.keys is None and self.style != "none":
+            raise Invalid(
+                "there are no keys to sign with",
+                remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, use --profile, or --sign none",
+            )
+        if self.use_existing and self.bucket is None:
+            raise Invalid("--use-existing says nothing without --bucket", remedy="add --bucket NAME")
+
+
+def run(request: Request, tell: Tell) -> Document:
+    """Measure and return the run; `tell` gets what happens, line by line.
+
+    Raises Invalid, Denied, Unsupported, Refused and Unavailable when a server
+    cannot be measured at all; wrong answers are in the document.
+    """
+    request.check()
+    with ExitStack() as stack:
+        targets = [_prepare(request, endpoint, stack, tell) for endpoint in request.endpoints]
+        results = measure(request.cells, targets, request.settings, tell)
+    endpoints = [{"label": one.label, "url": one.url} for one in request.endpoints]
+    return document_of(results, request.settings, endpoints, sign=request.style)
+
+
+def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell: Tell) -> Target:
+    process = ProcessTree(request.pids[endpoint.label]) if endpoint.label in request.pids else None
+    signer = Signer(endpoint.authority, request.style, request.keys, time.time)
+    client = stack.enter_context(Client(endpoint, signer))
+    place = claim(client, endpoint.label, request.bucket, use_existing=request.use_existing)
+    stack.callback(_clean, client, endpoint.label, place, tell)
+    target = Target(endpoint, signer, place.path, place.path, process=process)
+    tell(f"loading {endpoint.label}")
+    load(target, request.cells, request.settings.scale)
+    return target
+
+
+def _clean(client: Client, label: str, place: Place, tell: Tell) -> None:
+    left = remove(client, place)
+    if left is not None:
+        tell(f"{label}: {left}")

@@ -1,0 +1,102 @@
+"""A server as a run uses it: how to sign, which buckets, which process.
+
+`load` keeps connections busy and counts; a request that cannot be made at all
+is a failure of the server, not of the run.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidegate.bench.client import Client
+from sidegate.bench.endpoints import Endpoint
+from sidegate.bench.processes import ProcessTree
+from sidegate.bench.signing import Signer
+from sidegate.errors import Unavailable
+from sidegate.native import Script
+from sidegate.native.exchange import Rhythm, Tally
+
+CONNECT_SECONDS = 10.0
+_BLOCK = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server under measurement.
+
+    `reads` holds what is read, `writes` takes what is written: one bucket, or a
+    job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
+    with open writes.  `warm` is a folder on the file system that the server
+    stores on.  `only` names the cells that it takes part in.
+    """
+
+    endpoint: Endpoint
+    signer: Signer
+    reads: str = ""
+    writes: str = ""
+    many: str | None = None
+    branch: str | None = None
+    process: ProcessTree | None = None
+    warm: Path | None = None
+    is_bare: bool = False
+    only: frozenset[str] | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return self.endpoint.label
+
+    def client(self) -> Client:
+        """Return a client for what is not measured."""
+        return Client(self.endpoint, self.signer)
+
+    def load(
+        self,
+        script: Script,
+        connections: int,
+        rhythm: Rhythm,
+        *,
+        first_position: int = 0,
+        first_serial: int = 0,
+        keep_answers: bool = False,
+    ) -> Tally:
+        """Keep `connections` busy with a script; raises Unavailable when there is no server."""
+        sockets: list[socket.socket] = []
+        try:
+            for _ in range(connections):
+                address = (self.endpoint.host, self.endpoint.port)
+                sockets.append(socket.create_connection(address, CONNECT_SECONDS))
+            return script.drive(
+                [one.fileno() for one in sockets],
+                rhythm,
+                first_position=first_position,
+                first_serial=first_serial,
+                keep_answers=keep_answers,
+            )
+        except OSError as error:
+            raise Unavailable(f"{self.label} ({self.endpoint.url}) does not answer: {error}") from error
+        finally:
+            for one in sockets:
+                one.close()
+
+    def warm_memory(self, size_bytes: int) -> None:
+        """Warm what the server will store in, where that is known."""
+        if self.warm is not None:
+            warm_memory(self.warm, size_bytes)
+
+
+def warm_memory(directory: Path, size_bytes: int) -> None:
+    """Write a file of that size and remove it, so that the next one finds memory that is there.
+
+    On a virtual machine the first write to a page waits for the host to provide it: 1.4 CPU-s
+    per GB against 0.2 afterwards (Zen 4, Firecracker, 2026-11), charged to whoever writes.
+    """
+    path = directory / "warming.bin"
+    try:
+        with path.open("wb", buffering=0) as file:
+            for _ in range(-(-size_bytes // len(_BLOCK))):
+                file.write(_BLOCK)
+    finally:
+        path.unlink(missing_ok=True)

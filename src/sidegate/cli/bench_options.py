@@ -1,0 +1,161 @@
+"""What the commands of `sidegate bench` share: options, tables, files, the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sidegate.cli.durations import DURATION
+from sidegate.cli.exit_codes import ExitCode
+from sidegate.cli.printing import note, say, table
+from sidegate.errors import Invalid
+
+if TYPE_CHECKING:
+    from sidegate.bench.cells import Cell
+    from sidegate.bench.document import Document
+    from sidegate.bench.rounds import Settings
+
+MAX_CONNECTIONS = 1024
+MAX_ROUNDS = 50
+MAX_DURATION_SECONDS = 300.0
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--cells",
+        metavar="NAMES",
+        default="*",
+        show_default=True,
+        help="What to measure: names or patterns, separated by commas.",
+    ),
+    click.option("--list-cells", is_flag=True, help="Say which cells there are, and measure nothing."),
+    click.option(
+        "--rounds", metavar="N", type=click.IntRange(1, MAX_ROUNDS), help="How often each cell is measured."
+    ),
+    click.option("--duration", metavar="TIME", type=DURATION, help="How long a round lasts, at most."),
+    click.option(
+        "--concurrency",
+        metavar="N",
+        type=click.IntRange(1, MAX_CONNECTIONS),
+        help="Connections kept busy [default: what the cell says].",
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice(["full", "small", "smoke"]),
+        default="full",
+        show_default=True,
+        help="How much data: full is 1.2 GiB on each server.",
+    ),
+    click.option(
+        "--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="Keep the run as JSON."
+    ),
+    click.option(
+        "--html",
+        "html_path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Write a page with tables and plots.",
+    ),
+)
+
+
+def measuring_options(command: _Command) -> _Command:
+    """Add the options that say what is measured and where it is kept."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_settings(
+    scale: str, duration: float | None, rounds: int | None, connections: int | None, *, defaults: Settings
+) -> Settings:
+    """Return the settings of a run; raises Invalid."""
+    from dataclasses import replace
+
+    from sidegate.bench.corpus import scale_named
+
+    seconds = defaults.duration_seconds if duration is None else duration
+    if not 0 < seconds <= MAX_DURATION_SECONDS:
+        raise Invalid(
+            f"--duration {seconds:g}s is out of bounds",
+            remedy=f"use more than 0s and at most {MAX_DURATION_SECONDS:g}s",
+        )
+    return replace(
+        defaults,
+        scale=scale_named(scale),
+        duration_seconds=seconds,
+        rounds=rounds or defaults.rounds,
+        connections=connections,
+        poll=usable_cores() > 1,
+    )
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def print_cells(cells: Sequence[Cell]) -> None:
+    """Print what can be measured."""
+    table(
+        ("cell", "what", "connections", "why"),
+        [(cell.name, cell.title, str(cell.connections), cell.reason) for cell in cells],
+        numbers=("connections",),
+    )
+
+
+def progress() -> Callable[[str], None]:
+    """Return what tells a person how far a run is."""
+    return lambda line: note(line if not sys.stderr.isatty() else f"… {line}")
+
+
+def print_document(document: Document) -> None:
+    """Print the table of a run."""
+    from sidegate.bench import report
+
+    print_table(report.COLUMNS, report.rows(document), numbers=tuple(report.NUMBERS))
+    say("ratio: speed relative to the first endpoint of the cell; CPU: of the server, for one request")
+
+
+def print_failures(document: Document) -> None:
+    """Print what was wrong or missing, with an example for each cell and server."""
+    from sidegate.bench import report
+
+    for line in report.failures(document):
+        note(f"WRONG: {line}")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str]) -> None:
+    """Print a table without the columns that have nothing in them."""
+    kept_rows = [tuple(row) for row in rows]
+    kept = [index for index, _ in enumerate(columns) if any(row[index] for row in kept_rows)]
+    table(
+        [columns[index] for index in kept],
+        [[row[index] for index in kept] for row in kept_rows],
+        numbers=numbers,
+    )
+
+
+def keep(document: Document, json_path: Path | None, html_path: Path | None) -> None:
+    """Write the files that were asked for."""
+    if json_path is not None:
+        from sidegate.bench.document import write_document
+
+        write_document(json_path, document)
+    if html_path is not None:
+        from sidegate.bench.page import render_page
+
+        html_path.parent.mkdir(parents=True, exist_ok=True)
+        html_path.write_text(render_page(document), encoding="utf-8")
+
+
+def finish(ctx: click.Context, failed: bool) -> None:
+    """End with the exit code that a run earned."""
+    if failed:
+        ctx.exit(ExitCode.FAILED)

@@ -1,0 +1,169 @@
+"""`sidegate bench s3`: measure servers that are running."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sidegate.cli.bench_options import (
+    finish,
+    keep,
+    make_settings,
+    measuring_options,
+    print_cells,
+    print_document,
+    print_failures,
+    print_table,
+    progress,
+)
+from sidegate.cli.commands import Command
+from sidegate.cli.printing import say
+from sidegate.errors import Invalid
+
+DURATION_SECONDS = 2.0
+ROUNDS = 3
+
+if TYPE_CHECKING:
+    from sidegate.bench.runs import Request
+    from sidegate.bench.signing import Keys, Style
+
+
+@click.command(
+    "s3",
+    cls=Command,
+    examples="""
+    sidegate bench s3 http://127.0.0.1:9000
+    sidegate bench s3 ours=http://127.0.0.1:30600 minio=http://127.0.0.1:9000 --pid minio=4711
+    sidegate bench s3 http://127.0.0.1:9000 --cells 'get-*,head' --duration 5s --json now.json
+    sidegate bench s3 --compare before.json now.json
+    """,
+)
+@click.argument("urls", metavar="[LABEL=]URL...", nargs=-1)
+@measuring_options
+@click.option(
+    "--sign",
+    type=click.Choice(["presigned", "header", "none"]),
+    default="presigned",
+    show_default=True,
+    help="How requests are signed.",
+)
+@click.option("--profile", metavar="NAME", help="The profile in ~/.aws whose keys to use.")
+@click.option("--access-key", metavar="KEY", help="The access key [default: as SDKs find it].")
+@click.option("--secret-key", metavar="SECRET", help="Its secret; AWS_SECRET_ACCESS_KEY hides it from `ps`.")
+@click.option("--region", metavar="NAME", help="What to sign for.")
+@click.option("--bucket", metavar="NAME", help="Work in this bucket instead of one with a random name.")
+@click.option("--use-existing", is_flag=True, help="Allow --bucket to be there already.")
+@click.option(
+    "--pid",
+    "pids",
+    metavar="LABEL=PID",
+    multiple=True,
+    help="The server's process on this machine, to see its CPU time and memory.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="OLD NEW",
+    type=click.Path(path_type=Path),
+    help="Compare two kept runs instead of measuring.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    urls: tuple[str, ...],
+    list_cells: bool,
+    json_path: Path | None,
+    html_path: Path | None,
+    compare: tuple[Path, Path] | None,
+    **given: Any,
+) -> None:
+    """Measure S3 servers, side by side.
+
+    Loads its data once into a bucket that it makes, measures each cell in
+    rounds that alternate between the servers, checks every answer, and removes
+    what it stored. Any wrong answer makes the exit code 1.
+    """
+    from sidegate.bench.cells import measured_anywhere
+    from sidegate.bench.runs import run
+
+    if compare is not None:
+        _compare(*compare)
+        return
+    if list_cells:
+        print_cells(measured_anywhere())
+        return
+    if not urls:
+        raise click.UsageError("name at least one server, as http://HOST:PORT", ctx)
+    document = run(_request(urls, **given), progress())
+    keep(document, json_path, html_path)
+    print_document(document)
+    print_failures(document)
+    finish(ctx, any(result["failures"] for result in document["results"]))
+
+
+def _request(
+    urls: tuple[str, ...],
+    *,
+    cells: str,
+    rounds: int | None,
+    duration: float | None,
+    concurrency: int | None,
+    scale: str,
+    sign: Style,
+    profile: str | None,
+    access_key: str | None,
+    secret_key: str | None,
+    region: str | None,
+    bucket: str | None,
+    use_existing: bool,
+    pids: tuple[str, ...],
+) -> Request:
+    """Return what the options ask for; raises Invalid, NotFound, Unsupported."""
+    from sidegate.bench.cells import choose, measured_anywhere
+    from sidegate.bench.corpus import scale_named
+    from sidegate.bench.endpoints import parse_endpoints
+    from sidegate.bench.rounds import Settings
+    from sidegate.bench.runs import Request
+
+    defaults = Settings(scale_named(scale), DURATION_SECONDS, ROUNDS)
+    return Request(
+        parse_endpoints(urls),
+        choose([name.strip() for name in cells.split(",")], measured_anywhere()),
+        make_settings(scale, duration, rounds, concurrency, defaults=defaults),
+        _keys(sign, profile, access_key, secret_key, region),
+        sign,
+        bucket,
+        use_existing,
+        dict(_parse_pid(text) for text in pids),
+    )
+
+
+def _keys(
+    sign: Style, profile: str | None, access: str | None, secret: str | None, region: str | None
+) -> Keys | None:
+    from sidegate.bench.credentials import find_keys
+
+    if sign == "none":
+        return None
+    return find_keys(os.environ, profile=profile, access_key=access, secret_key=secret, region=region)
+
+
+def _parse_pid(text: str) -> tuple[str, int]:
+    label, separator, pid = text.rpartition("=")
+    if not separator or not pid.isascii() or not pid.isdigit():
+        raise Invalid(f"--pid {text!r} is not valid", remedy="use LABEL=PID, with the label of an endpoint")
+    return label, int(pid)
+
+
+def _compare(old_path: Path, new_path: Path) -> None:
+    from sidegate.bench import comparison
+    from sidegate.bench.document import read_document
+
+    old, new = read_document(old_path), read_document(new_path)
+    for line in comparison.settings_that_differ(old, new):
+        say(line)
+    print_table(comparison.COLUMNS, comparison.rows(old, new), numbers=tuple(comparison.NUMBERS))

@@ -1,0 +1,156 @@
+"""A small S3 server in memory, which can be told to misbehave."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+ERROR = "<Error><Code>{}</Code><Message>as told</Message></Error>"
+
+
+class MemoryS3(ThreadingHTTPServer):
+    """Buckets and objects; `faults` says how it misbehaves."""
+
+    daemon_threads = True
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.faults = frozenset(faults)
+        self.buckets: dict[str, dict[str, bytes]] = {}
+        self.uploads: dict[str, str] = {}
+        self.lock = threading.Lock()
+        self.serials = itertools.count()
+        self.requests: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is none of ours."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: MemoryS3
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def handle_all(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        parts = urlsplit(self.path)
+        bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        with self.server.lock:
+            self.server.requests.append(f"{self.command} {parts.path}")
+            status, answer = (
+                self._object(bucket, key, query, body) if key else self._bucket(bucket, query, body)
+            )
+        self._send(status, answer)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_all
+
+    def _send(self, status: int, answer: bytes) -> None:
+        self.send_response(status)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    def _bucket(self, name: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        server = self.server
+        if self.command == "PUT":
+            if "no buckets" in server.faults:
+                return 403, ERROR.format("AccessDenied").encode()
+            server.buckets.setdefault(name, {})
+            return 200, b""
+        if name not in server.buckets:
+            return 404, ERROR.format("NoSuchBucket").encode()
+        if self.command == "DELETE":
+            if server.buckets[name]:
+                return 409, ERROR.format("BucketNotEmpty").encode()
+            del server.buckets[name]
+            return 204, b""
+        if self.command == "POST":
+            for element in ElementTree.fromstring(body).iter("Key"):
+                server.buckets[name].pop(element.text or "", None)
+            return 200, b"<DeleteResult/>"
+        return 200, self._listing(server.buckets[name], query).encode()
+
+    def _listing(self, objects: dict[str, bytes], query: dict[str, str]) -> str:
+        if "uploads" in query:
+            found = "".join(
+                f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>"
+                for upload, key in self.server.uploads.items()
+            )
+            return f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>"
+        prefix, after = (
+            query.get("prefix", ""),
+            query.get("continuation-token") or query.get("start-after", ""),
+        )
+        keys = sorted(key for key in objects if key.startswith(prefix) and key > after)
+        page = keys[: int(query.get("max-keys", 1000))]
+        items = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in page)
+        token = (
+            f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>"
+            if len(page) < len(keys)
+            else ""
+        )
+        return f"<ListBucketResult>{items}{token}</ListBucketResult>"
+
+    def _object(self, bucket: str, key: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        server = self.server
+        objects = server.buckets.get(bucket)
+        if objects is None:
+            return 404, ERROR.format("NoSuchBucket").encode()
+        if "uploads" in query:
+            upload = f"upload-{next(server.serials)}"
+            server.uploads[upload] = key
+            return 200, f"<R><UploadId>{upload}</UploadId></R>".encode()
+        if "uploadId" in query:
+            if self.command == "DELETE":
+                server.uploads.pop(query["uploadId"], None)
+                return 204, b""
+            if "no completion" in server.faults and self.command == "POST":
+                return 200, ERROR.format("InternalError").encode()
+            return 200, b"<R><ETag>0</ETag></R>"
+        if self.command == "PUT":
+            if "read-only" in server.faults:
+                return 405, ERROR.format("MethodNotAllowed").encode()
+            source = self.headers.get("x-amz-copy-source")
+            if source is not None:
+                from_bucket, _, from_key = source.lstrip("/").partition("/")
+                objects[key] = server.buckets[from_bucket][from_key]
+                return 200, b"<R><ETag>0</ETag></R>"
+            objects[key] = body
+            return 200, b""
+        if self.command == "DELETE":
+            objects.pop(key, None)
+            return 204, b""
+        return self._read(objects, key)
+
+    def _read(self, objects: dict[str, bytes], key: str) -> tuple[int, bytes]:
+        faults = self.server.faults
+        if "write-only" in faults:
+            return 403, ERROR.format("AccessDenied").encode()
+        if key not in objects:
+            return 404, ERROR.format("NoSuchKey").encode()
+        body = objects[key]
+        if "wrong bytes" in faults and key.startswith("small/"):
+            body = b"?" + body[1:]
+        if "wrong large bytes" in faults and key.startswith("plain"):
+            body = b"?" + body[1:]
+        if "sometimes busy" in faults and next(self.server.serials) % 5 == 4:
+            return 503, ERROR.format("SlowDown").encode()
+        return 200, body

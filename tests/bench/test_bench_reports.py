@@ -1,0 +1,244 @@
+"""Statistics, goals, comparison, tables and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from sidegate.bench import comparison, report
+from sidegate.bench.cells import CELLS, Cell
+from sidegate.bench.corpus import SCALES
+from sidegate.bench.document import document_of, read_document, write_document
+from sidegate.bench.goals import BARE, BARE_WRITES, CODEC, GOALS, OURS, best_peer, judge
+from sidegate.bench.latencies import added, compact, cumulative, percentile
+from sidegate.bench.page import render_page
+from sidegate.bench.results import Result, Sample, cpu_ratio, ratio
+from sidegate.bench.rounds import Settings
+from sidegate.errors import Invalid, NotFound
+from sidegate.native.exchange import BUCKETS, bucket_of
+
+FULL = SCALES["full"]
+SETTINGS = Settings(FULL)
+
+
+def cell(name: str) -> Cell:
+    return next(cell for cell in CELLS if cell.name == name)
+
+
+def histogram(*milliseconds: float) -> list[int]:
+    counts = [0] * BUCKETS
+    for one in milliseconds:
+        counts[bucket_of(int(one * 1e6))] += 1
+    return counts
+
+
+def result(name: str, label: str, *rates: float, ms: float = 1.0, **more: Any) -> Result:
+    samples = [Sample(2.0, int(rate * 2), **more) for rate in rates]
+    return Result(cell(name), label, FULL, 4, samples, [histogram(ms) for _ in rates])
+
+
+def document(*results: Result, **more: Any) -> dict[str, Any]:
+    labels = dict.fromkeys(one.label for one in results)
+    return document_of(
+        results, SETTINGS, [{"label": one, "url": "http://x"} for one in labels], sign="none", **more
+    )
+
+
+def test_percentiles() -> None:
+    counts = histogram(*range(1, 101))
+    assert percentile(counts, 0.5) == pytest.approx(0.050, rel=0.04)
+    assert percentile(counts, 0.99) == pytest.approx(0.099, rel=0.04)
+    assert percentile([0] * BUCKETS, 0.5) is None
+    assert sum(added([counts, counts])) == 200
+    points = cumulative(compact(counts))
+    assert points[-1][1] == 1.0
+    assert points == sorted(points)
+
+
+def test_a_result_is_the_median_of_its_rounds() -> None:
+    one = result("get-64m", "x", 10.0, 30.0, 20.0, cpu_seconds=1.0, client_busy=0.95, resident_bytes=1 << 20)
+    assert one.rate == 20.0
+    assert one.value == pytest.approx(20 * (64 << 20) / 1e6)
+    assert one.cpu_seconds == pytest.approx(1.0 / 40)
+    assert one.cpu_seconds_per_gb == pytest.approx(1.0 / 40 / (64 << 20) * 1e9)
+    assert one.client_was_limit
+    assert one.failures == 0
+
+
+def test_milliseconds_are_latencies() -> None:
+    slow, fast = result("copy-64m", "slow", 10, ms=4.0), result("copy-64m", "fast", 10, ms=1.0)
+    assert slow.value == pytest.approx(4.0, rel=0.04)
+    assert ratio(fast, slow) == pytest.approx(4.0, rel=0.08)
+
+
+def test_what_is_not_there_has_no_ratio() -> None:
+    assert ratio(None, result("head", "x", 1.0)) is None
+    assert ratio(result("head", "x", 0.0), result("head", "y", 1.0)) is None
+    assert cpu_ratio(result("head", "x", 1.0), result("head", "y", 1.0)) is None
+
+
+def test_failures_are_counted_however_they_came() -> None:
+    one = result("head", "x", 1.0, failed=2, unanswered=1)
+    one.wrong.append("not what was stored")
+    one.refused = "no"
+    assert one.failures == 5
+
+
+def verdicts(*results: Result, peers: tuple[str, ...] = ("p", "q")) -> dict[tuple[str, str], str]:
+    return {(v.goal.cell, v.goal.kind): v.word for v in judge(results, peers)}
+
+
+def test_goals_are_held_against_results() -> None:
+    found = verdicts(
+        result("head", OURS, 50.0),
+        result("head", BARE, 100.0),
+        result("head", "p", 10.0),
+        result("head", "q", 21.0),
+    )
+    assert found == {("head", "bare"): "reached", ("head", "peer"): "NOT reached"}
+    found = verdicts(result("copy-64m", OURS, 5.0, ms=0.9), result("complete-64m", OURS, 5.0, ms=2.5))
+    assert found == {("copy-64m", "value"): "reached", ("complete-64m", "value"): "NOT reached"}
+
+
+def test_uploads_are_held_against_the_bare_server_that_writes() -> None:
+    results = (
+        result("put-1m", OURS, 50.0),
+        result("put-1m", BARE, 1000.0),
+        result("put-1m", BARE_WRITES, 100.0),
+    )
+    assert verdicts(*results)["put-1m", "bare"] == "reached"
+    assert verdicts(results[0], results[1])["put-1m", "bare"] == "NOT reached"
+
+
+def test_goals_against_cells_and_the_codec() -> None:
+    found = verdicts(
+        result("put-1m", OURS, 100.0),
+        result("put-1m-sha256", OURS, 71.0),
+        result("put-1m-chunked", OURS, 71.0),
+        result("csv-get-64m", OURS, 80.0),
+        result("csv-get-64m", CODEC, 100.0),
+    )
+    assert found["put-1m-sha256", "cell"] == "reached"
+    assert found["put-1m-chunked", "cell"] == "NOT reached"
+    assert found["csv-get-64m", "codec"] == "reached"
+    assert found["put-1m", "peer"] == "not compared"
+
+
+def test_goals_name_cells_that_there_are() -> None:
+    names = {cell.name for cell in CELLS}
+    assert all(goal.cell in names and goal.other in names | {""} for goal in GOALS)
+
+
+def test_the_best_peer_is_the_fastest_that_answers() -> None:
+    results = [result("head", "p", 0.0), result("head", "q", 5.0), result("copy-64m", "p", 1.0, ms=9.0)]
+    results.append(result("copy-64m", "q", 1.0, ms=3.0))
+    best = best_peer(results, "head", ["p", "q"])
+    assert best is not None
+    assert best.label == "q"
+    assert best_peer(results, "copy-64m", ["p", "q"]) is results[-1]
+    assert best_peer(results, "head", ["p"]) is None
+
+
+def test_documents_are_kept_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "run.json"
+    written = document(result("head", "x", 5.0))
+    write_document(path, written)
+    assert read_document(path) == json.loads(json.dumps(written))
+    with pytest.raises(NotFound):
+        read_document(tmp_path / "none.json")
+    for text in ("no JSON", "[]", '{"format": 99}'):
+        path.write_text(text)
+        with pytest.raises(Invalid, match="no result of `sidegate bench`"):
+            read_document(path)
+
+
+def test_the_table_has_ratios_to_the_first_endpoint() -> None:
+    rows = list(
+        report.rows(document(result("head", "a", 100.0), result("head", "b", 50.0, client_busy=0.99)))
+    )
+    ratios = [row[report.COLUMNS.index("ratio")] for row in rows]
+    assert ratios == ["", "0.50x"]
+    assert rows[1][-1] == "client was the limit"
+
+
+def test_wrong_answers_are_shown_with_an_example() -> None:
+    wrong = result("head", "b", 50.0, failed=3)
+    wrong.examples.append("HTTP/1.1 503 Slow Down")
+    (line,) = report.failures(document(result("head", "a", 1.0), wrong))
+    assert "3 wrong or missing" in line
+    assert "503 Slow Down" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (12345.6, "12 346"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23")]
+)
+def test_numbers_have_three_digits(value: float | None, text: str) -> None:
+    assert report.number(value) == text
+
+
+def compared(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = list(comparison.rows(old, new))
+    assert all(len(row) == len(comparison.COLUMNS) for row in rows)
+    return [(row[1], row[-1]) for row in rows]
+
+
+def test_runs_are_compared() -> None:
+    old = document(result("head", "a", 100.0), result("get-4k", "a", 100.0), result("range-64k", "a", 1.0))
+    new = document(result("head", "a", 105.0), result("get-4k", "a", 50.0), result("get-8m", "a", 1.0))
+    assert compared(old, new) == [("a", "same"), ("a", "SLOWER"), ("a", "gone"), ("a", "new")]
+
+
+def test_what_stands_beside_a_first_endpoint_is_compared_by_the_ratio() -> None:
+    """The machine was half as fast: only the ratios say that nothing changed."""
+    old = document(result("head", "a", 100.0), result("head", "b", 50.0))
+    new = document(result("head", "a", 50.0), result("head", "b", 25.0))
+    assert compared(old, new) == [("a", "SLOWER"), ("b", "same")]
+    faster = document(result("head", "a", 50.0), result("head", "b", 50.0))
+    assert compared(old, faster)[1] == ("b", "faster")
+
+
+def test_shorter_latencies_are_faster() -> None:
+    old, new = document(result("copy-64m", "a", 1.0, ms=4.0)), document(result("copy-64m", "a", 1.0, ms=1.0))
+    assert compared(old, new) == [("a", "faster")]
+
+
+def test_differences_of_setting_are_named() -> None:
+    old, new = document(result("head", "a", 1.0)), document(result("head", "a", 1.0))
+    new["settings"] = {**new["settings"], "rounds": 9}
+    new["host"] = {**new["host"], "load_average": [9, 9, 9]}
+    assert comparison.settings_that_differ(old, new) == ["settings rounds: 3 -> 9"]
+
+
+def test_the_page_is_whole_and_loads_nothing() -> None:
+    label = '<script>alert("x")</script>'
+    wrong = result("get-64m", label, 5.0, 6.0, failed=1)
+    wrong.examples.append("<Error>&")
+    text = render_page(document(result("get-64m", "a", 5.0, 6.0), wrong, result("copy-64m", "a", 0.0)))
+    assert "<script" not in text
+    assert re.findall(r'(?:src|href)="', text) == []
+    assert "prefers-color-scheme: dark" in text
+    plots = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert len(plots) >= 3
+    for plot in plots:
+        ElementTree.fromstring(plot)
+    ElementTree.fromstring("<body>" + text.partition("<body>")[2].partition("</body>")[0] + "</body>")
+
+
+def test_the_page_has_the_goals() -> None:
+    goal = {
+        "cell": "head", "title": "HEAD", "endpoint": OURS, "unit": "req/s", "ours": 1.0, "against": None,
+        "other": None, "reached": 1.0, "by_cpu": None, "wanted": "≥ 2 req/s", "verdict": "NOT reached",
+    }  # fmt: skip
+    assert "What is to be reached: 0 of 1" in render_page(document(result("head", OURS, 1.0), goals=[goal]))
+
+
+def test_scaled_cells_say_so() -> None:
+    assert cell("get-64m").title_at(SCALES["smoke"]) == "GET 64 MiB (1/16 of that)"
+    assert cell("get-4k").title_at(SCALES["smoke"]) == "GET 4 KiB"
+    assert replace(FULL, divisor=16).size(64 << 20) == 4 << 20

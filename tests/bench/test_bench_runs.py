@@ -1,0 +1,234 @@
+"""`sidegate bench s3` from the command line, against our gateway and against one that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from memory_s3 import MemoryS3
+
+from sidegate.cli.main import sidegate
+from sidegate.gateway.authorization import require_keys
+from sidegate.gateway.general import GeneralNamespace
+from sidegate.gateway.serving import GatewayThread, Options
+from sidegate.pfs.store import Store
+
+SHORT = ("--scale", "smoke", "--duration", "20ms", "--rounds", "1", "--concurrency", "2")
+Bench = Callable[..., Result]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(sidegate, ["bench", "s3", *words])
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    Store.create(tmp_path / ".sidegate")
+    with Store.open(tmp_path / ".sidegate") as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., MemoryS3]]:
+    servers: list[MemoryS3] = []
+
+    def start(*faults: str) -> MemoryS3:
+        servers.append(MemoryS3(*faults))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def results(path: Path) -> dict[str, Any]:
+    return {result["cell"]: result for result in json.loads(path.read_text())["results"]}
+
+
+@pytest.mark.parametrize("sign", ["presigned", "header", "none"])
+def test_every_cell_is_answered_right_by_our_gateway(
+    bench: Bench, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    authorize = None if sign == "none" else require_keys({"lab": "lab-secret"}, store.clock)
+    thread = GatewayThread(store, GeneralNamespace(store), Options(authorize=authorize))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab-secret")
+    try:
+        done = bench(
+            f"ours={thread.endpoint}", *SHORT, "--sign", sign, "--json", "run.json", "--html", "run.html",
+            "--pid", f"ours={os.getpid()}",
+        )  # fmt: skip
+    finally:
+        thread.close()
+    assert done.exit_code == 0, done.output
+    found = results(tmp_path / "run.json")
+    assert len(found) == 21
+    for name, result in found.items():
+        assert result["failures"] == 0, (name, result["examples"])
+        assert result["value"] > 0, name
+        assert result["resident_bytes"] > 0 or name == "complete-64m"
+    assert "GET 64 KiB range" in done.stdout
+    assert "</html>" in (tmp_path / "run.html").read_text()
+    # No commit was made of it, so even the bucket is gone.
+    assert store.repos.list() == []
+
+
+def test_it_leaves_nothing_behind(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve()
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head,get-4k,put-*k,part-copy-64m,copy-64m")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+    assert server.uploads == {}
+    assert len([request for request in server.requests if request.startswith("PUT /sidegate-bench-")]) > 40
+
+
+def test_two_servers_stand_side_by_side(bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
+    one, other = serve(), serve()
+    done = bench(
+        f"one={one.url}",
+        f"other={other.url}",
+        *SHORT,
+        "--sign",
+        "none",
+        "--cells",
+        "get-4k",
+        "--json",
+        "a.json",
+    )
+    assert done.exit_code == 0, done.output
+    assert "other" in done.stdout
+    assert "x" in done.stdout.splitlines()[2]
+    compared = bench("--compare", "a.json", "a.json")
+    assert compared.exit_code == 0
+    assert compared.stdout.count("same") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "cells", "shown"),
+    [
+        ("wrong bytes", "get-4k", "wrong or missing"),
+        ("wrong large bytes", "get-8m", "the answer is not what was stored"),
+        ("sometimes busy", "get-4k", "SlowDown"),
+        ("no completion", "multipart-64m", "InternalError"),
+    ],
+)
+def test_wrong_answers_are_shown_and_fail_it(
+    bench: Bench, serve: Callable[..., MemoryS3], fault: str, cells: str, shown: str
+) -> None:
+    server = serve(fault)
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", cells)
+    assert done.exit_code == 1, done.output
+    assert shown in done.stderr
+    assert "WRONG" in done.stdout
+    assert server.buckets == {}
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        ("no buckets", 1, "does not let this run make a bucket: 403 AccessDenied"),
+        ("read-only", 2, "takes no writes into bucket"),
+        ("write-only", 2, "does not give them back"),
+    ],
+)
+def test_a_server_that_cannot_be_measured_is_said_so(
+    bench: Bench, serve: Callable[..., MemoryS3], fault: str, code: int, message: str
+) -> None:
+    server = serve(fault)
+    done = bench(server.url, *SHORT, "--sign", "none")
+    assert done.exit_code == code
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+    assert server.buckets == {}
+
+
+def test_a_bucket_that_is_there_is_not_touched(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve()
+    server.buckets["mine"] = {"precious": b"1", "small/000000.bin": b"mine"}
+    words = (server.url, *SHORT, "--sign", "none", "--cells", "get-4k,list-1000,put-4k", "--bucket", "mine")
+    refused = bench(*words)
+    assert refused.exit_code == 4
+    assert "that this run did not make" in refused.stderr
+    done = bench(*words, "--use-existing")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {"mine": {"precious": b"1", "small/000000.bin": b"mine"}}
+
+
+def test_a_named_bucket_is_made_and_removed(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve()
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "put-4k", "--bucket", "new")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+    assert any(request.startswith("PUT /new/written/put-4k/") for request in server.requests)
+
+
+def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
+    server = serve()
+    command = [
+        sys.executable, "-m", "sidegate", "bench", "s3", server.url, "--scale", "smoke", "--sign", "none",
+        "--cells", "part-copy-64m", "--duration", "60s",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not server.uploads and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, said
+    assert said.decode().splitlines()[-1] == "error: interrupted"
+    assert server.buckets == {}
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name at least one server"),
+        (("https://x",), "TLS is not measured"),
+        (("http://127.0.0.1:1",), "there are no keys to sign with"),
+        (("http://127.0.0.1:1", "--sign", "none"), "does not answer"),
+        (("http://x", "--cells", "nope", "--sign", "none"), "no cell is called 'nope'"),
+        (("http://x", "--duration", "0s"), "out of bounds"),
+        (("http://x", "--sign", "none", "--pid", "y=1"), "--pid names 'y'"),
+        (("http://x", "--sign", "none", "--pid", "x"), "LABEL=PID"),
+        (("http://x", "--sign", "none", "--use-existing"), "says nothing without --bucket"),
+        (("http://x", "--profile", "nope"), "no profile 'nope'"),
+        (("a=http://x", "a=http://y"), "two endpoints are called 'a'"),
+        (("--compare", "one.json", "two.json"), "there is no file 'one.json'"),
+    ],
+)
+def test_bad_usage_is_one_sentence(bench: Bench, words: tuple[str, ...], message: str) -> None:
+    done = bench(*words)
+    assert done.exit_code not in (0, 70)
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_cells_are_listed(bench: Bench) -> None:
+    done = bench("--list-cells")
+    assert done.exit_code == 0
+    assert "range-64k" in done.stdout
+    assert "get-4k-open" not in done.stdout

@@ -1,0 +1,103 @@
+"""`sidegate bench self`: that every server starts, answers right and is compared; not how fast it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sidegate.bench.peers import PEERS, installed
+from sidegate.bench.processes import ProcessTree
+from sidegate.bench.servers import Cores, ServerProcess
+from sidegate.cli.main import sidegate
+from sidegate.errors import NotFound, Unavailable
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="servers are pinned to cores, which works on Linux only"
+)
+
+SHORT = ("--scale", "smoke", "--duration", "20ms", "--rounds", "1", "--concurrency", "2")
+
+
+def bench_self(*words: str) -> Result:
+    return CliRunner().invoke(sidegate, ["bench", "self", *SHORT, *words])
+
+
+@pytest.mark.slow
+def test_every_cell_of_ours_is_right(tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    done = bench_self("--no-peers", "--folder", str(tmp_path), "--json", str(tmp_path / "run.json"), "--all")
+    assert done.exit_code == 0, done.output
+    document = json.loads((tmp_path / "run.json").read_text())
+    assert [r for r in document["results"] if r["failures"]] == []
+    labels = {"sidegate", "sidegate, durable", "sidegate serve", "bare", "bare, writes", "zstd"}
+    assert {result["endpoint"] for result in document["results"]} == labels
+    judged = {(goal["cell"], goal["verdict"] == "not compared") for goal in document["goals"]}
+    assert {cell for cell, missing in judged if missing} <= {
+        "head", "get-4k", "range-64k", "range-1m", "get-8m", "get-64m", "put-1m", "put-64m", "multipart-64m"
+    }  # fmt: skip
+    assert "versitygw took no part, so nothing is claimed about peers" in done.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "run.json"]
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(not installed(), reason="no other S3 server is on PATH; bench/peers.sh installs some")
+@pytest.mark.slow
+def test_peers_that_are_there_take_part(tmp_path: Path) -> None:
+    done = bench_self("--cells", "get-4k,put-4k", "--json", str(tmp_path / "run.json"))
+    assert done.exit_code == 0, done.output
+    endpoints = json.loads((tmp_path / "run.json").read_text())["endpoints"]
+    peers = {endpoint["label"]: endpoint for endpoint in endpoints if endpoint["role"] == "peer"}
+    assert {peer.name for peer in installed()} <= peers.keys()
+    for peer in PEERS:
+        if peer.name in peers:
+            assert peers[peer.name]["signatures"] == "verified"
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_a_peer_that_does_not_start_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path / "versitygw", "import sys; sys.exit('no licence')")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = bench_self("--cells", "get-4k")
+    assert done.exit_code == 0, done.output
+    assert "versitygw takes no part: versitygw did not start: no licence" in done.stderr
+    assert "nothing is claimed about peers" in done.stdout
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_peers_listen_on_loopback_only(peer: object) -> None:
+    makes: list[Callable[..., list[str]]] = [peer.command]  # type: ignore[attr-defined]
+    if peer.anonymous is not None:  # type: ignore[attr-defined]
+        makes.append(peer.anonymous)  # type: ignore[attr-defined]
+    for make in makes:
+        assert "127.0.0.1" in shlex.join(make("program", 4711, Path("data")))
+
+
+def test_a_server_that_says_nothing_did_not_start(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="x did not start: it said nothing"):
+        ServerProcess("x", [sys.executable, "-c", "pass"], Cores.choose().server, log=tmp_path / "log")
+
+
+def test_a_process_tree_counts_its_children() -> None:
+    tree = ProcessTree(os.getppid())
+    assert os.getpid() in tree.members()
+    assert tree.resident_bytes() > 0
+    before = tree.cpu_seconds()
+    sum(range(1_000_000))
+    assert tree.cpu_seconds() > before
+
+
+def test_a_process_that_is_not_there() -> None:
+    with pytest.raises(NotFound, match="no process"):
+        ProcessTree(2**22 + 1)
