@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidegate.errors import Conflict, NotFound
 from sidegate.pfs import branch_memory
-from sidegate.pfs.branch_memory import BranchMemories, BranchMemory
-from sidegate.pfs.changes import CELLS, Changes
+from sidegate.pfs.branch_memory import BranchMemory
+from sidegate.pfs.catalog.database import path_scope
+from sidegate.pfs.changes import CELLS, Changes, is_settled
 from sidegate.pfs.store import Store
 
 
@@ -49,16 +51,17 @@ def test_every_kind_of_change_is_seen_at_the_next_look(stores: tuple[Store, Stor
     assert size(memory, "x") == 1
     open_source = memory.source("x")
     put(writer, "x", b"22")
+    assert memory.source("x") is None
+    assert size(memory, "x") == 2
     assert memory.source("x") not in (None, open_source)
-    assert size(memory, "x") == 2
     (commit,) = writer.finish_open("labs", "master")
-    assert memory.source("x") == memory.source("not there") == commit.root
+    assert memory.source("x") is None
     assert size(memory, "x") == 2
+    assert memory.source("x") == commit.root
     put(writer, "y", b"333")
     assert (size(memory, "x"), size(memory, "y")) == (2, 3)
     remove(writer, "x")
     assert (memory.source("x"), memory.find("x")) == (None, None)
-    assert memory.source("y") is not None
     writer.repos.delete("labs")
     assert (memory.source("y"), memory.find("y")) == (None, None)
     writer.repos.create("labs")
@@ -107,101 +110,100 @@ def test_writes_during_the_finishing_lie_above_those_before(stores: tuple[Store,
     assert (size(memory, "x"), memory.find("kept")) == (2, None)
 
 
-def test_nobody_looks_again_while_nothing_changes(
-    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader, writer = stores
-    now = [0.0]
-    memory = BranchMemory(
-        reader.database, reader.cache, reader.changes, "labs", "master", clock=lambda: now[0]
-    )
-    put(writer, "x", b"1")
-    writer.finish_open("labs", "master")
-    assert size(memory, "x") == 1
-    asked = []
+@pytest.fixture
+def asked(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one whenever the reader asks the catalog for a file."""
+    reader, _ = stores
+    times: list[int] = []
     fetch = reader.database.fetch
 
-    def counting(*arguments: object) -> object:
-        asked.append(1)
-        return fetch(*arguments)  # type: ignore[arg-type]
+    def counting(*arguments: Any) -> Any:
+        times.append(1)
+        return fetch(*arguments)
 
     monkeypatch.setattr(reader.database, "fetch", counting)
-    for _ in range(100):
-        assert memory.source("x") is not None
-    assert asked == []
-    # A writer that was killed before it could tell.
-    monkeypatch.setattr(writer.changes, "tell", lambda scopes: None)
-    writer.database.on_committed.clear()
-    put(writer, "x", b"22")
-    now[0] += branch_memory.BELIEVED_SECONDS
-    assert size(memory, "x") == 2
+    return times
 
 
-def test_much_at_once_is_left_to_a_thread_and_then_known(
+def test_a_file_is_known_while_others_are_written(stores: tuple[Store, Store], asked: list[int]) -> None:
+    reader, writer = stores
+    memory = reader.branch_memory("labs", "master")
+    put(writer, "x", b"1")
+    put(writer, "y", b"1")
+    (first, second) = memory.find("x"), memory.find("y")
+    assert first is not None
+    assert second is not None
+    count = len(asked)
+    for number in range(50):
+        put(writer, f"other {number}", b"x")
+        put(writer, "elsewhere", b"x", branch="side")
+        assert (memory.source("x"), memory.source("y")) == (first.source, second.source)
+    remove(writer, "other 1", "not there")
+    assert memory.source("x") == first.source
+    put(writer, "y", b"22")
+    assert (memory.source("x"), memory.source("y")) == (first.source, None)
+    assert len(asked) == count
+
+
+def test_a_writer_that_dies_before_it_told_leaves_nobody_behind(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(branch_memory, "LOOK_ROWS", 10)
     reader, writer = stores
     memory = reader.branch_memory("labs", "master")
     put(writer, "x", b"1")
     assert size(memory, "x") == 1
-    records = [(f"{number:03}", writer.record(())) for number in range(50)]
-    writer.branch_view("labs", "master").put_many(records)
-    assert memory.source("x") is None
-    assert size(memory, "049") == 0
+    writer.database.on_committed.clear()
+    put(writer, "x", b"22")
+    for _ in range(2):
+        assert memory.source("x") is None
+        assert size(memory, "x") == 2
+    reader.changes.tell_all()
+    assert size(memory, "x") == 2
     assert memory.source("x") is not None
 
 
-def test_what_does_not_fit_is_left_to_the_catalog(
-    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(branch_memory, "_MAX_ROWS", 20)
+def test_a_write_that_fails_is_settled(stores: tuple[Store, Store]) -> None:
     reader, writer = stores
     memory = reader.branch_memory("labs", "master")
-    writer.branch_view("labs", "master").put_many([(f"{n}", writer.record(())) for n in range(30)])
-    for _ in range(3):
-        assert memory.source("1") is None
-        with pytest.raises(LookupError):
-            memory.find("1")
-    writer.finish_open("labs", "master")
-    assert size(memory, "1") == 0
-    assert memory.source("1") is not None
+    put(writer, "x", b"1")
+
+    def fail(connection: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    writer.database.on_committing.append(fail)
+    with pytest.raises(RuntimeError):
+        put(writer, "x", b"22")
+    writer.database.on_committing.remove(fail)
+    assert size(memory, "x") == 1
+    assert memory.source("x") is not None
 
 
-def test_memory_is_bounded_and_what_was_given_back_is_read_again(
+def test_many_paths_at_once_are_told_as_the_branch(stores: tuple[Store, Store]) -> None:
+    reader, writer = stores
+    memory = reader.branch_memory("labs", "master")
+    put(writer, "x", b"1")
+    assert size(memory, "x") == 1
+    records = [(f"{number:03}", writer.record(())) for number in range(500)]
+    writer.branch_view("labs", "master").put_many([*records, ("x", writer.record(()))])
+    assert memory.source("x") is None
+    assert (size(memory, "x"), size(memory, "499")) == (0, 0)
+
+
+def test_what_is_remembered_is_bounded_and_what_is_asked_for_stays(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, writer = stores
-    branches = [f"b{number}" for number in range(6)]
-    for branch in branches:
-        for number in range(20):
-            put(writer, f"{number}", b"x", branch)
     monkeypatch.setattr(branch_memory, "MEMORY_BYTES", 40_000)
-    memories = BranchMemories(reader.database, reader.cache, reader.changes)
-    held = []
-    for branch in branches:
-        memory = memories.get("labs", branch)
-        assert size(memory, "3") == 1
-        held.append(memory)
-    memories.get("labs", branches[-1])
-    kept = [memory.memory_bytes for memory in held]
-    assert 0 in kept
-    assert 0 < sum(kept) <= 40_000
-    assert size(held[0], "3") == 1
-
-
-def test_overwriting_takes_no_more_memory(stores: tuple[Store, Store]) -> None:
     reader, writer = stores
-    memory = reader.branch_memory("labs", "master")
-    sizes = set()
-    for _ in range(5):
-        put(writer, "x", b"same")
-        memory.find("x")
-        sizes.add(memory.memory_bytes)
-    assert len(sizes) == 1
-
-
-Step = Callable[[Store, random.Random], None]
+    memories = [reader.branch_memory("labs", branch) for branch in ("master", "side")]
+    names = [f"{number:03}" for number in range(200)]
+    for branch in ("master", "side"):
+        writer.branch_view("labs", branch).put_many([(name, writer.record(())) for name in names])
+    for name in names:
+        for memory in memories:
+            assert size(memory, name) == 0
+            assert memory.source("000") is not None
+        assert sum(map(len, memories)) <= 100
+    assert memories[0].source("001") is None
 
 
 def test_it_agrees_with_the_catalog_whatever_happens(stores: tuple[Store, Store]) -> None:
@@ -247,20 +249,39 @@ def test_it_agrees_with_the_catalog_whatever_happens(stores: tuple[Store, Store]
 
 def test_every_process_maps_the_same_cells(tmp_path: Path) -> None:
     one, other = Changes(tmp_path / "changes"), Changes(tmp_path / "changes")
+    scopes = ["labs@master", "labs", path_scope("labs@master", "x")]
+    cells = {one.cell_of(scope) for scope in scopes}
     before = list(other.cells)
-    one.tell(["labs@master", "labs"])
-    changed = {index for index in range(CELLS) if other.cells[index] != before[index]}
-    assert changed == {one.cell_of("labs@master"), one.cell_of("labs")}
+    one.announce(scopes)
+    assert {index for index in range(CELLS) if other.cells[index] != before[index]} == cells
+    assert not any(is_settled(other.cells[cell]) for cell in cells)
+    one.tell(scopes)
+    assert all(is_settled(other.cells[cell]) for cell in cells)
     numbers = set()
     for _ in range(100):
         for teller in (one, other):
             teller.tell(["labs"])
             numbers.add(one.cells[one.cell_of("labs")])
     assert len(numbers) == 200
-    before = list(other.cells)
-    one.tell_all()
-    assert all(now != then for now, then in zip(other.cells, before, strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["changes"]
+
+
+def test_nobody_settles_what_another_is_about_to_commit(tmp_path: Path) -> None:
+    one, other = Changes(tmp_path / "changes"), Changes(tmp_path / "changes")
+    cell = one.cell_of("labs")
+    one.announce(["labs"])
+    other.announce(["labs"])
+    one.tell(["labs"])
+    assert not is_settled(one.cells[cell])
+    other.tell(["labs"])
+    assert is_settled(one.cells[cell])
+    # Also when all was settled from beside in between.
+    other.announce(["labs"])
+    one.tell_all()
+    told = one.cells[cell]
+    other.tell(["labs"])
+    assert is_settled(one.cells[cell])
+    assert one.cells[cell] != told
 
 
 def test_a_store_from_before_gets_its_cells(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_two_targets_share_a_transaction(store: Store) -> None:
     branch = store.branch_view("labs", "master")
     store.database.on_committed.append(told.append)
     together(store, [small(store, attempt, "a", b"1"), small(store, branch, "a", b"2")])
-    assert told == [frozenset({attempt.id, "labs@master"})]
+    assert told == [frozenset({attempt.id, "labs@master", "labs@master\0a"})]
     assert [content(store, view.get("a")) for view in (attempt, branch)] == [b"1", b"2"]  # type: ignore[arg-type]
 
 

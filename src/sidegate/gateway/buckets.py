@@ -173,12 +173,8 @@ class BranchBucket:
         return resolved.get(source, key) if source is not None else None
 
     def find(self, key: str) -> tuple[FileRecord, bytes | None] | None:
-        """Look into memory, or into the catalog where the branch does not fit."""
-        try:
-            return self.memory.find(key)
-        except LookupError:
-            record = self.view.get(key)
-            return (record, None) if record is not None else None
+        """Look into the branch's open writes, then into its head."""
+        return self.memory.find(key)
 
     @property
     def upload_scope(self) -> str | None:

@@ -42,7 +42,7 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
     wanted = parse_attributes(request.target, request.headers)
 
     def find() -> ResolvedObject:
-        bucket = context.namespace.get(request.bucket)
+        bucket = _find_bucket(context, request)
         return _find(context, bucket, request.key)
 
     description = (await context.run(find)).description
@@ -51,11 +51,15 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
 
 def find_object(context: Context, request: S3Request) -> ResolvedObject:
     """Return the object of a read; raises S3Error NoSuchBucket, NoSuchKey, AccessDenied."""
-    bucket = context.namespace.get(request.bucket)
+    bucket = _find_bucket(context, request)
     resolved = _find(context, bucket, request.key)
     if request.operation is Operation.GET_OBJECT:
         bucket.check_read(request.key)
     return resolved
+
+
+def _find_bucket(context: Context, request: S3Request) -> Bucket:
+    return context.namespace.peek(request.bucket) or context.namespace.get(request.bucket)
 
 
 def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:

@@ -1,13 +1,18 @@
-"""Word of changes between processes: one page of memory that all over a store share.
+"""Word of changes between processes: a piece of memory that all over a store share.
 
-Each scope (a staging, a branch, a repo) has a cell, shared by those of the same
-hash.  Who has committed a change puts a number there that was never there before,
-after others can read the change and before its writer is told.  So a reader that
-finds the number it found *before* it last read the catalog knows that nothing
-acknowledged is missing from what it read.
+Whatever readers may remember (a file of a branch, a branch, a repo) has a cell, shared by
+all of the same hash.  A number in it stands for a state of what it tells of:
 
-A number is not counted up but drawn: two processes that count at the same moment could
-write the same one.  A cell is eight aligned bytes, which change at once.
+* before a commit that changes that, its writer puts an odd number there: unsettled;
+* after the commit, and before anybody is told that the write is done, an even one.
+
+No number is ever used twice.  So a reader that remembers what the catalog said, and the even
+number that was there *before* it asked, knows as long as it finds that number that nothing
+acknowledged is missing.  While it finds an odd one it asks the catalog, also for ever if the
+writer was killed in between: that is slow, and never wrong.
+
+Numbers are drawn, not counted up: two processes that count at the same moment could write the
+same one.  A cell is eight aligned bytes, which change at once.
 """
 
 from __future__ import annotations
@@ -21,10 +26,20 @@ from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
+from sidegate.pfs.catalog.database import PATH_MARK
 from sidegate.pfs.disk import explained_disk_errors
 
-CELLS = 512
+SCOPE_CELLS = 512
+PATH_CELLS = 1 << 16
+"""So many that a write to another file rarely makes anybody look again."""
+
+CELLS = SCOPE_CELLS + PATH_CELLS
 _CELL_BYTES = 8
+
+
+def is_settled(number: int) -> bool:
+    """Whether nobody is about to commit."""
+    return number & 1 == 0
 
 
 class Changes:
@@ -42,22 +57,38 @@ class Changes:
                 os.close(fd)
         self.cells = memoryview(memory).cast("Q")
         # A range of its own: that two processes draw the same number is as likely as two equal UUIDs.
-        self._numbers = itertools.count(secrets.randbits(63))
+        self._numbers = itertools.count(secrets.randbits(62) << 1, 2)
+        self._announced: dict[int, int] = {}
 
     @staticmethod
     def cell_of(scope: str) -> int:
-        """Return the index of a scope's cell."""
-        return crc32(scope.encode()) % CELLS
+        """Return the index of a scope's cell; see `note_change` for what is a scope."""
+        number = crc32(scope.encode())
+        return SCOPE_CELLS + number % PATH_CELLS if PATH_MARK in scope else number % SCOPE_CELLS
+
+    def announce(self, scopes: Iterable[str]) -> None:
+        """Let nobody believe what is known of these scopes: they are about to change.
+
+        Called within the write transaction, so one at a time.
+        """
+        for cell in {self.cell_of(scope) for scope in scopes}:
+            self._announced[cell] = self.cells[cell] = self._draw() | 1
 
     def tell(self, scopes: Iterable[str]) -> None:
-        """Let every process know that readers of these scopes see something else."""
-        for scope in scopes:
-            self.cells[self.cell_of(scope)] = next(self._numbers)
+        """Let every process know that readers of these scopes may see something else."""
+        for cell in {self.cell_of(scope) for scope in scopes}:
+            found = self.cells[cell]
+            # Another one that is about to commit will settle it.
+            if is_settled(found) or found == self._announced.pop(cell, None):
+                self.cells[cell] = self._draw()
 
     def tell_all(self) -> None:
-        """Let every process read everything anew: a writer died and may have told nobody."""
-        for index in range(CELLS):
-            self.cells[index] = next(self._numbers)
+        """Let every process look again, and settle what a killed writer left unsettled."""
+        for cell in range(CELLS):
+            self.cells[cell] = self._draw()
+
+    def _draw(self) -> int:
+        return next(self._numbers) & (2**64 - 1)
 
 
 def _make(path: Path) -> None:

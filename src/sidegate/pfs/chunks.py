@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.catalog.bulk import BulkStatement
+from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
@@ -65,6 +66,10 @@ _PLACES = (
     .join(PACKS, PACKS.c.id == CHUNKS.c.pack)
     .where(CHUNKS.c.id.in_(bindparam("chunks", expanding=True)))
 )
+_PLACE_OF_ONE = Prepared(
+    select(*_PLACE).join(PACKS, PACKS.c.id == CHUNKS.c.pack).where(CHUNKS.c.id == bindparam("chunk"))
+)
+"""For small files, which have one chunk and are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +296,10 @@ class ChunkStore:
         return found
 
     def _locate_indexed(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
-        rows = self.database.lookup(_PLACES, {"chunks": chunks})
+        if len(chunks) == 1:
+            rows = self.database.fetch(_PLACE_OF_ONE, {"chunk": chunks[0]})
+        else:
+            rows = self.database.lookup(_PLACES, {"chunks": chunks})
         for chunk, name, offset, stored_bytes, plain_bytes, encoding in rows:
             found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
 

@@ -8,7 +8,7 @@ becomes the next commit.  All state is in the catalog, so every process sees it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -237,7 +237,7 @@ class Stagings:
                 info.id,
                 [(path, encode_record(record) if record is not None else None) for path, record in rows],
             )
-            note_change(connection, info.scope)
+            note_change(connection, info.scope, [path for path, _ in rows])
             if also is not None:
                 also(connection)
             touch(connection, info.id, self._clock())
@@ -258,9 +258,9 @@ class Stagings:
 
         return self._database.write(operation)
 
-    def touch(self, connection: Connection, info: StagingInfo) -> None:
-        """Restart the quiet time of an open commit, and say that it was written to."""
-        note_change(connection, info.scope)
+    def touch(self, connection: Connection, info: StagingInfo, paths: Collection[bytes]) -> None:
+        """Restart the quiet time of an open commit, and say which paths were written."""
+        note_change(connection, info.scope, paths)
         touch(connection, info.id, self._clock())
 
     def fresh(self, repo: str, branch: str) -> StagingInfo:

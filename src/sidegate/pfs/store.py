@@ -69,6 +69,7 @@ class Store:
         migrate(engine)
         self.database = Database(engine, self.chunks, durable=durability == "disk")
         self.changes = Changes(directory / "changes")
+        self.database.on_committing.append(self.changes.announce)
         self.database.on_committed.append(self.changes.tell)
         self.chunks.attach(self.database)
         self.cache = NodeCache(self.chunks)

@@ -122,7 +122,7 @@ class BranchView:
         if changed:
             info = open_in(connection, self._stagings.fresh(self._repo, self._branch))
             upsert_staged(connection, info.id, list(changed.items()))
-            self._stagings.touch(connection, info)
+            self._stagings.touch(connection, info, changed.keys())
 
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,6 +27,8 @@ from sidegate.pfs.disk import storage_full, storage_read_only
 BUSY_SECONDS = 30
 
 T = TypeVar("T")
+
+TellScopes = Callable[[frozenset[str]], None]
 
 
 class _Lease:
@@ -72,9 +74,11 @@ class Database:
         self._writer_is_durable: bool | None = None
         self._local = threading.local()
         self._lookups: WeakSet[_Lease] = WeakSet()
-        self.on_committed: list[Callable[[frozenset[str]], None]] = []
-        """Called after each commit that changed what readers see, with the scopes that
-        were noted (`note_change`), before any of its writers is told."""
+        self.on_committing: list[TellScopes] = []
+        """Called before each commit that changes what readers see, with the scopes that
+        were noted (`note_change`)."""
+        self.on_committed: list[TellScopes] = []
+        """Called with the same after it, or when it failed, before any of its writers is told."""
 
     def lookup(self, statement: Executable, parameters: dict[str, object]) -> Sequence[Any]:
         """Return the rows of one small read, each its own snapshot.
@@ -162,6 +166,7 @@ class Database:
             tell_group(group)
 
     def _transact(self, group: Sequence[Ticket[Any]], *, durable: bool) -> None:
+        changed: frozenset[str] = frozenset()
         try:
             connection = self._connect_writer(durable)
             prepare_group(connection, group)
@@ -170,18 +175,15 @@ class Database:
             apply_group(connection, group)
             if durable:
                 self._contents.sync()
+            changed = frozenset(connection.info.pop(_CHANGED, ()))
+            _tell(self.on_committing, changed)
             connection.commit()
         except BaseException:
             self._end_writer()
+            _tell(self.on_committed, changed)
             raise
         self._contents.index_flushed()
-        self._tell_changes(connection)
-
-    def _tell_changes(self, connection: Connection) -> None:
-        changed = connection.info.pop(_CHANGED, None)
-        if changed:
-            for tell in self.on_committed:
-                tell(frozenset(changed))
+        _tell(self.on_committed, changed)
 
     def _connect_writer(self, durable: bool) -> Connection:
         """Return the writer's connection, which only the leader uses."""
@@ -215,14 +217,35 @@ class Database:
 
 _CHANGED = "sidegate changed scopes"
 
+PATH_MARK = "\0"
+"""Stands in the scope of a path, and in no other."""
 
-def note_change(connection: Connection, scope: str) -> None:
+_PATHS_TOLD_APART = 256
+
+
+def path_scope(scope: str, path: str) -> str:
+    """Return the scope of one path of a staging or a branch."""
+    return f"{scope}{PATH_MARK}{path}"
+
+
+def note_change(connection: Connection, scope: str, paths: Collection[bytes] = ()) -> None:
     """Note, in a write transaction, whose readers will see something else.
 
-    A scope is a staging's id, `repo@branch`, or a repo's name.  One that is noted
-    by an operation that is undone afterwards is told all the same.
+    A scope is a staging's id, `repo@branch`, a repo's name, or a path of one of the
+    first two.  With `paths` only those of the scope change.  One that is noted by an
+    operation that is undone afterwards is told all the same.
     """
-    connection.info.setdefault(_CHANGED, set()).add(scope)
+    changed = connection.info.setdefault(_CHANGED, set())
+    if 0 < len(paths) <= _PATHS_TOLD_APART:
+        changed.update([path_scope(scope, path.decode()) for path in paths])
+    else:
+        changed.add(scope)
+
+
+def _tell(listeners: Sequence[TellScopes], changed: frozenset[str]) -> None:
+    if changed:
+        for tell in listeners:
+            tell(changed)
 
 
 def _explain(error: BaseException) -> BaseException:
