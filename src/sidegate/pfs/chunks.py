@@ -304,6 +304,10 @@ class ChunkStore:
             found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
 
     def _location(self, name: str, offset: int, stored: int, plain: int, encoding: int) -> Location:
+        return Location(self.pack(name), offset, stored, plain, encoding)
+
+    def pack(self, name: str) -> PackFile:
+        """Return a pack, opened for reading; raises PackMissing."""
         with self._lock:
             pack = self._open_packs.get(name)
             if pack is None:
@@ -312,7 +316,7 @@ class ChunkStore:
                     self._open_packs.popitem(last=False)
             else:
                 self._open_packs.move_to_end(name)
-        return Location(pack, offset, stored, plain, encoding)
+            return pack
 
     def load(self, chunk: ChunkId, location: Location) -> bytes:
         """Return a chunk's plain bytes, from the cache where it was compressed."""
@@ -330,7 +334,7 @@ class ChunkStore:
         location = self.locate((chunk,))[chunk]
         plain = self.load(chunk, location)
         if blake3(plain).digest() != chunk:
-            raise _damaged(chunk, location.pack.path.stem)
+            raise damaged(chunk, location.pack.path.stem)
         return plain
 
     # -- recovery --------------------------------------------------------
@@ -367,7 +371,7 @@ class ChunkStore:
         for record in records:
             payload = source.read(record.offset, record.stored_bytes)
             if not payload_holds(record, payload):
-                raise _damaged(record.chunk, pack)
+                raise damaged(record.chunk, pack)
             with self._lock:
                 writer = self._writable_pack()
                 copy = writer.append(record.chunk, record.encoding, (payload,), record.plain_bytes)
@@ -408,7 +412,8 @@ def _sync_ahead(writer: PackWriter) -> None:
         writer.sync()
 
 
-def _damaged(chunk: ChunkId, pack: str) -> Corrupt:
+def damaged(chunk: ChunkId, pack: str) -> Corrupt:
+    """Return what a chunk raises that is not what its id names."""
     return Corrupt(f"chunk {chunk.hex()} in pack {pack} is damaged", remedy="run `sidegate fsck`")
 
 

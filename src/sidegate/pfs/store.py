@@ -39,6 +39,7 @@ from sidegate.pfs.layout import Layout, Slice, file_layout
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.publish import Publication, Publisher
 from sidegate.pfs.reading import read_bytes, read_slices
+from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.repos import Repos
 from sidegate.pfs.staging import Stagings
 from sidegate.pfs.tree import NodeCache, Tree
@@ -72,7 +73,7 @@ class Store:
         self.database.on_committing.append(self.changes.announce)
         self.database.on_committed.append(self.changes.tell)
         self.chunks.attach(self.database)
-        self.cache = NodeCache(self.chunks)
+        self.cache = NodeCache(self.chunks, read=RememberedPlaces(self.chunks).get)
         self.repos = Repos(self.database, clock)
         self.branches = Branches(self.database, clock)
         self.commits = Commits(self.database)

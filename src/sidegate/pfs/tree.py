@@ -25,8 +25,15 @@ class NodeCache:
     and only a node that comes in makes others go, in the order they came.
     """
 
-    def __init__(self, chunks: ChunkStore, limit_bytes: int = NODE_CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        chunks: ChunkStore,
+        limit_bytes: int = NODE_CACHE_BYTES,
+        read: Callable[[ChunkId], bytes] | None = None,
+    ) -> None:
+        """`read` returns a chunk that was verified, from `chunks` unless given."""
         self.chunks = chunks
+        self._read = read or chunks.get
         self._limit_bytes = limit_bytes
         self._nodes: dict[bytes, IndexNode] = {}
         self._bytes = 0
@@ -40,7 +47,7 @@ class NodeCache:
         if node is not None:
             node.used = True
             return node
-        node = IndexNode(self.chunks.get(ChunkId(node_id)))
+        node = IndexNode(self._read(ChunkId(node_id)))
         with self._lock:
             if node_id not in self._nodes:
                 self._nodes[node_id] = node
