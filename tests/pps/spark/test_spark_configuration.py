@@ -104,7 +104,14 @@ def test_settings_lead_all_buckets_and_the_jobs_own_by_name(tmp_path: Path, cach
         assert found[f"{prefix}.path.style.access"] == "true"
         assert found[f"{prefix}.connection.ssl.enabled"] == "false"
         assert found[f"{prefix}.access.key"] == "j" * 32
-    assert not [name for name in found if "committer" in name]
+    assert not [name for name in found if "committer.name" in name or "committer.factory" in name]
+
+
+def test_tasks_and_driver_stage_in_one_place_wherever_they_run(tmp_path: Path, cache: ConnectorCache) -> None:
+    """Hadoop's own is relative: executors and driver, each in a folder of its own, would lose all rows."""
+    variables = lay_out(tmp_path, cache, {})
+    found = properties(Path(variables["HADOOP_CONF_DIR"]) / "core-site.xml")
+    assert found["fs.s3a.committer.staging.tmp.path"] == str(tmp_path / "attempt" / "staging")
 
 
 def test_the_connector_of_that_hadoop_is_added(tmp_path: Path, home: Path, cache: ConnectorCache) -> None:

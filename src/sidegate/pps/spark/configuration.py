@@ -48,7 +48,8 @@ class SparkConfiguration:
         sites = [
             folder / _SITE for folder in (user_hadoop, user_spark) if folder and (folder / _SITE).is_file()
         ]
-        properties = site_properties(job.endpoint, job.access_key, [given.name for given in job.inputs])
+        inputs = [given.name for given in job.inputs]
+        properties = site_properties(job.endpoint, job.access_key, inputs, job.folder / "staging")
         hadoop.mkdir(parents=True)
         (hadoop / _SITE).write_text(render_site(properties, sites), encoding="utf-8")
         _link_files(user_hadoop, hadoop)

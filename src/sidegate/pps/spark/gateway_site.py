@@ -30,6 +30,14 @@ way of a new file. Measured: docs/spark.md.
 """
 
 
+_STAGING = "fs.s3a.committer.staging.tmp.path"
+"""Where tasks tell the driver what they uploaded; Hadoop has `tmp/staging`, below each process's own folder.
+
+Executors in processes of their own tell it where no driver looks: with the directory and partitioned
+committers the job then succeeds, and has written nothing (Spark 4.0.5, local-cluster, 2026-11).
+"""
+
+
 def gateway_settings(endpoint: str, access_key: str) -> dict[str, str]:
     """Return what leads S3A to an endpoint, without the prefix `fs.s3a.`."""
     secure = urlsplit(endpoint).scheme == "https"
@@ -44,8 +52,8 @@ def gateway_settings(endpoint: str, access_key: str) -> dict[str, str]:
     }
 
 
-def site_properties(endpoint: str, access_key: str, inputs: Iterable[str]) -> dict[str, str]:
-    """Return the properties for a job's gateway.
+def site_properties(endpoint: str, access_key: str, inputs: Iterable[str], staging: Path) -> dict[str, str]:
+    """Return the properties for a job's gateway; `staging` is a folder that all its processes see.
 
     The job's own buckets are named one by one, so that they lead to the gateway even where the user's
     configuration sends all others elsewhere. S3A cannot take a name with an underscore: the gateway
@@ -53,6 +61,7 @@ def site_properties(endpoint: str, access_key: str, inputs: Iterable[str]) -> di
     """
     settings = gateway_settings(endpoint, access_key)
     properties = {f"fs.s3a.{name}": value for name, value in settings.items()} | TUNING
+    properties[_STAGING] = str(staging)
     names = [bucket.replace("_", "-") for bucket in inputs]
     for bucket in (*names, OUT_BUCKET):
         properties |= {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in settings.items()}
