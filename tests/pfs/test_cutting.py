@@ -96,6 +96,36 @@ def test_taken_blocks_are_given_back_once_nobody_needs_them(
     check()
 
 
+def test_what_is_put_aside_needs_no_block_and_is_stored_all_the_same(store: Store) -> None:
+    whole = cut(store, DATA, [])
+
+    @given(st.lists(st.tuples(st.integers(0, len(DATA)), st.booleans()), max_size=30).map(sorted))
+    def check(steps: list[tuple[int, bool]]) -> None:
+        cutter, start = ChunkCutter(store.chunks), 0
+        for end, crowded in [*steps, (len(DATA), False)]:
+            block = bytearray(DATA[start:end])
+            cutter.take(memoryview(block), block)
+            if crowded:
+                cutter.spill()
+                assert any(free is block for free in cutter.free_blocks())
+                block[:] = bytes(len(block))
+            start = end
+        assert cutter.finish() == whole
+
+    check()
+    assert b"".join(store.chunks.get(extent.chunk) for extent in whole) == DATA
+
+
+def test_closing_drops_what_is_not_stored(store: Store) -> None:
+    cutter, block = ChunkCutter(store.chunks), bytearray(DATA[:60])
+    cutter.take(memoryview(block), block)
+    cutter.spill()
+    cutter.close()
+    cutter.close()
+    assert [free is block for free in cutter.free_blocks()] == [True]
+    assert cutter.extents == []
+
+
 def test_a_part_of_a_block_is_taken(store: Store) -> None:
     cutter = ChunkCutter(store.chunks)
     block = bytearray(b"--" + DATA + b"--")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sidegate.gateway.context import Context, S3Request
@@ -47,24 +48,30 @@ async def receive(
     cutter = context.store.cutter()
     traffic = context.namespace.traffic
     counts = traffic.by_name.get(request.bucket) if traffic is not None else None
-    whole = request.body.take_whole()
+    intake = _Intake(decoder, cutter)
+    body = request.body
+    whole = body.take_whole()
     blocks: list[bytes | memoryview] = [whole] if whole else []
     last = whole is not None
-    while not last:
-        before = decoder.decoded_bytes
-        blocks, last = await request.body.read_here()
-        if not last:
-            await context.run(_feeding(decoder, cutter, blocks))
-            if counts is not None:
-                counts.received_bytes += decoder.decoded_bytes - before
-            for block in cutter.free_blocks():
-                request.body.recycle(block)
-    before = decoder.decoded_bytes
-    result = await context.run(lambda: store(_finish(decoder, cutter, blocks)))
+    try:
+        while not last:
+            blocks, last = await body.read_here()
+            if not last:
+                crowded, body.crowded = body.crowded, False
+                await context.run(partial(intake.feed, blocks, crowded=crowded))
+                if counts is not None:
+                    counts.received_bytes += intake.news_bytes()
+                for block in cutter.free_blocks():
+                    body.recycle(block)
+        result = await context.run(lambda: store(intake.finish(blocks)))
+    except Exception:
+        # Not when cancelled: a thread may still be at work.
+        cutter.close()
+        raise
     if counts is not None:
-        counts.received_bytes += decoder.decoded_bytes - before
+        counts.received_bytes += intake.news_bytes()
     for block in cutter.free_blocks():
-        request.body.recycle(block)
+        body.recycle(block)
     return result
 
 
@@ -77,17 +84,28 @@ def check_length(request: S3Request) -> None:
         raise S3Error("EntityTooLarge", fields={"ProposedSize": str(request.body.length)})
 
 
-def _feeding(
-    decoder: PayloadDecoder, cutter: ChunkCutter, blocks: list[bytes | memoryview]
-) -> Callable[[], None]:
-    def feed() -> None:
+class _Intake:
+    """One upload on its way from blocks to extents; used by one thread at a time."""
+
+    def __init__(self, decoder: PayloadDecoder, cutter: ChunkCutter) -> None:
+        self._decoder = decoder
+        self._cutter = cutter
+        self._told_bytes = 0
+
+    def feed(self, blocks: list[bytes | memoryview], *, crowded: bool = False) -> None:
+        """Verify and cut what has come; keep none of it in memory where it is crowded."""
         for block in blocks:
-            cutter.take(memoryview(decoder.feed(block)), block)
+            self._cutter.take(memoryview(self._decoder.feed(block)), block)
+        if crowded:
+            self._cutter.spill()
 
-    return feed
+    def finish(self, blocks: list[bytes | memoryview]) -> Received:
+        """Take the last of it; raises S3Error unless all of it is as the client said."""
+        self.feed(blocks)
+        digests = self._decoder.finish()
+        return Received(self._cutter.finish(), digests)
 
-
-def _finish(decoder: PayloadDecoder, cutter: ChunkCutter, blocks: list[bytes | memoryview]) -> Received:
-    _feeding(decoder, cutter, blocks)()
-    digests = decoder.finish()
-    return Received(cutter.finish(), digests)
+    def news_bytes(self) -> int:
+        """Return how much payload was found since the last call."""
+        told, self._told_bytes = self._told_bytes, self._decoder.decoded_bytes
+        return self._told_bytes - told

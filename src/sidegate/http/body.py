@@ -11,6 +11,7 @@ import asyncio
 from enum import Enum
 from typing import Protocol
 
+from sidegate.http.budget import Budget
 from sidegate.http.errors import BodyTruncated, Reason
 
 
@@ -33,13 +34,21 @@ class BodyOwner(Protocol):
         """A reader took a block: there is room for another."""
         ...
 
+    def body_granted(self) -> None:
+        """The budget has room for what was asked."""
+        ...
+
+    def body_gives_way(self) -> None:
+        """Others wait for memory: hand over a block that is not full, or give it back."""
+        ...
+
 
 class BlockPool:
     """Buffers of one size, used again when their reader gives them back."""
 
     __slots__ = ("_free", "_keep_count", "block_bytes")
 
-    def __init__(self, block_bytes: int, keep_count: int = 16) -> None:
+    def __init__(self, block_bytes: int, keep_count: int = 8) -> None:
         self.block_bytes = block_bytes
         self._keep_count = keep_count
         self._free: list[bytearray] = []
@@ -50,27 +59,31 @@ class BlockPool:
             return self._free.pop()
         return bytearray(size_bytes)
 
-    def give(self, block: object) -> None:
-        """Keep a whole buffer for later, if it is one of ours."""
-        if (
-            isinstance(block, bytearray)
-            and len(block) == self.block_bytes
-            and len(self._free) < self._keep_count
-        ):
+    def give(self, block: bytearray) -> None:
+        """Keep a buffer for later, if it is a whole one."""
+        if len(block) == self.block_bytes and len(self._free) < self._keep_count:
             self._free.append(block)
 
 
 class IncomingBody:
-    """The Body of a request whose bytes arrive over a socket; see message.Body."""
+    """The Body of a request whose bytes arrive over a socket; see message.Body.
+
+    What it holds of the budget: the blocks being filled, unread, or with the
+    reader until it gives them back.
+    """
 
     __slots__ = (
         "_begun",
         "_blocks",
+        "_credit_bytes",
+        "_lease",
         "_owner",
         "_piece_bytes",
         "_pieces",
         "_pool",
+        "_read_no_more",
         "_waiter",
+        "crowded",
         "expects_continue",
         "failure",
         "length",
@@ -78,52 +91,68 @@ class IncomingBody:
     )
 
     def __init__(
-        self, owner: BodyOwner, pool: BlockPool, length: int | None, *, expects_continue: bool
+        self,
+        owner: BodyOwner,
+        pool: BlockPool,
+        budget: Budget,
+        length: int | None,
+        *,
+        expects_continue: bool,
     ) -> None:
         self.length = length
         self.expects_continue = expects_continue
         self.state = BodyState.OPEN
         self.failure = Reason.PEER_GONE
+        self.crowded = False
         self._owner = owner
         self._pool = pool
+        self._lease = budget.lease(self)
+        # Granted to a body without a length, for pieces that may come.
+        self._credit_bytes = 0
         self._blocks: list[bytes | memoryview] = []
         self._pieces: list[bytes] = []
         self._piece_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
         self._begun = False
+        self._read_no_more = False
 
     # What a handler uses.
 
     async def read(self) -> bytes | memoryview:
         """Wait for the next block; see message.Body.read."""
-        self._begun = True
-        while not self._blocks:
-            if self.state is BodyState.FINISHED:
-                return b""
-            if self.state is BodyState.FAILED:
-                raise BodyTruncated(self.failure)
-            if self._waiter is not None:
-                raise RuntimeError("two readers of one request body")
-            self._owner.body_wanted()
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+        while not await self._something():
+            continue
+        if not self._blocks:
+            return b""
         block = self._blocks.pop(0)
         self._owner.body_taken()
         return block
 
     async def read_here(self) -> tuple[list[bytes | memoryview], bool]:
         """Wait for blocks and take all that are here; see message.Body."""
-        first = await self.read()
-        if not len(first):
-            return [], True
-        blocks = [first, *self._blocks]
-        if len(blocks) > 1:
-            self._blocks.clear()
+        if not self.crowded:
+            await self._something()
+        blocks, self._blocks = self._blocks, []
+        if blocks:
             self._owner.body_taken()
         return blocks, self.state is BodyState.FINISHED
+
+    async def _something(self) -> bool:
+        """Wait for a block or the end; False when woken for another reason."""
+        self._begun = True
+        if self._blocks or self.state is BodyState.FINISHED:
+            return True
+        if self.state is BodyState.FAILED:
+            raise BodyTruncated(self.failure)
+        if self._waiter is not None:
+            raise RuntimeError("two readers of one request body")
+        self._owner.body_wanted()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        return False
 
     def take_whole(self) -> bytes | None:
         """Take the whole body if all of it is here; see message.Body."""
@@ -141,7 +170,28 @@ class IncomingBody:
         if isinstance(block, memoryview):
             buffer = block.obj
             block.release()
-            self._pool.give(buffer)
+            if isinstance(buffer, bytearray):
+                self._pool.give(buffer)
+                self._lease.give(len(buffer))
+        else:
+            self._lease.give(len(block))
+
+    def release(self) -> None:
+        """Give back all memory: nobody reads any more."""
+        self._read_no_more = True
+        self._lease.close()
+
+    # What the budget calls.
+
+    def budget_granted(self) -> None:
+        """There is room for what comes."""
+        self._owner.body_granted()
+
+    def give_way(self) -> None:
+        """Others wait for memory."""
+        self.crowded = True
+        self._owner.body_gives_way()
+        self._wake()
 
     # What the intake uses.
 
@@ -150,11 +200,35 @@ class IncomingBody:
         """How many blocks wait for a reader."""
         return len(self._blocks)
 
+    def ask(self, size_bytes: int) -> int:
+        """Return how much memory there is for a block of that size; 0: wait for it."""
+        return self._lease.ask(size_bytes)
+
+    def charge(self, size_bytes: int) -> None:
+        """Hold bytes that are here already."""
+        self._lease.charge(size_bytes)
+
+    def give_back(self, size_bytes: int) -> None:
+        """Need some of that memory no more."""
+        self._lease.give(size_bytes)
+
+    def has_credit(self, size_bytes: int) -> bool:
+        """Whether so many more bytes may come in pieces; asks for them if not."""
+        if self._credit_bytes < size_bytes:
+            granted = self._lease.ask(size_bytes)
+            # Read after: asking may make us give way, or grant what an earlier call waited for.
+            self._credit_bytes += granted
+        return self._credit_bytes >= size_bytes
+
     def add_piece(self, data: bytes) -> None:
         """Add bytes that are to be joined into a block."""
         self.expects_continue = False
         if self.state is not BodyState.OPEN:
             return
+        if self.length is None:
+            credit = min(self._credit_bytes, len(data))
+            self._credit_bytes -= credit
+            self._lease.charge(len(data) - credit)
         self._pieces.append(data)
         self._piece_bytes += len(data)
         if self._piece_bytes >= self._pool.block_bytes:
@@ -172,11 +246,17 @@ class IncomingBody:
             self._blocks.append(block)
             self._wake()
 
+    def hand_over_pieces(self) -> None:
+        """Let the reader have what does not make a block yet; keep no credit."""
+        if self._pieces:
+            self.add_block(self.take_pieces())
+        credit, self._credit_bytes = self._credit_bytes, 0
+        self._lease.give(credit + self._lease.take_granted())
+
     def finish(self) -> None:
         """Note that every byte has arrived."""
         if self.state is BodyState.OPEN:
-            if self._pieces:
-                self._blocks.append(self.take_pieces())
+            self.hand_over_pieces()
             self.state = BodyState.FINISHED
             self._wake()
 
@@ -187,11 +267,14 @@ class IncomingBody:
             self.failure = reason
             self._pieces.clear()
             self._wake()
+        if self._read_no_more:
+            self._lease.close()
 
     def abandon(self) -> None:
         """Drop what is unread: the response has been sent."""
         self.fail(Reason.ABANDONED)
         self._blocks.clear()
+        self.release()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -22,7 +22,7 @@ from sidegate.http.body import BodyState, IncomingBody
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
-from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Handler, Request, Response
+from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Handler, Request, Response
 from sidegate.http.patience import Patience, Wait
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
@@ -93,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender = Sender(transport, service.loop)
         self._responder = Responder(self, service, transport, self._sender)
         peer = _render_address(transport.get_extra_info("peername"))
-        self._intake = Intake(self, service.parsers, service.limits, service.pool, service.receive_view, peer)
+        self._intake = Intake(self, service, peer)
         handler = service.admit(self)
         if handler is None:
             transport.abort()
@@ -168,6 +168,15 @@ class Connection(asyncio.BufferedProtocol):
         """There is room for another block."""
         if not self._reading:
             self._resume_reading()
+
+    def body_granted(self) -> None:
+        """There is memory for what comes."""
+        self._intake.granted()
+        self._resume_reading()
+
+    def body_gives_way(self) -> None:
+        """Others wait for memory."""
+        self._intake.give_way()
 
     def _resume_reading(self) -> None:
         if self._reading or self._intake.full or self._ended or self._transport.is_closing():
@@ -250,13 +259,15 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if type(answer) is Response:
+            if isinstance(request.body, IncomingBody):
+                request.body.release()
             bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining
             self._responder.respond(request, answer, closes=not bodiless and self._must_close(request))
         else:
             awaitable = cast("Awaitable[Response]", answer)
-            self._service.create_task(self._await_answer(awaitable))
+            self._service.create_task(self._await_answer(awaitable, request.body))
 
-    async def _await_answer(self, answer: Awaitable[Response]) -> None:
+    async def _await_answer(self, answer: Awaitable[Response], body: Body) -> None:
         try:
             response = await answer
         except asyncio.CancelledError as error:
@@ -269,6 +280,9 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
         else:
             self._respond(response)
+        finally:
+            if isinstance(body, IncomingBody):
+                body.release()
 
     # Responses.
 

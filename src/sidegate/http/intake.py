@@ -10,13 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
+from typing import Protocol
 
 from sidegate.http.body import BlockPool, BodyOwner, IncomingBody
+from sidegate.http.budget import Budget
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.framing import Framing
 from sidegate.http.limits import Limits
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
 from sidegate.http.parser import ParserFactory
+
+# Stands for the block of a body that has none.
+NO_BLOCK = bytearray()
+# What a body may receive once more when the budget is spent: the transport was reading already.
+STARVED_BYTES = 4096
 
 
 class Mode(Enum):
@@ -28,16 +35,27 @@ class Mode(Enum):
     IGNORE = "no more requests on this connection"
 
 
-class Intake:
-    """Turns received bytes into requests, in order.
+class Means(Protocol):
+    """What the connections of a server share.
 
-    `receive_view` is one buffer shared by all connections of a loop: what it
-    holds is consumed within one call of `received`.
+    `receive_view` is one buffer for all of them: what it holds is consumed
+    within one call of `received`.
     """
+
+    limits: Limits
+    parsers: ParserFactory
+    pool: BlockPool
+    budget: Budget
+    receive_view: memoryview
+
+
+class Intake:
+    """Turns received bytes into requests, in order."""
 
     __slots__ = (
         "_block",
         "_block_view",
+        "_budget",
         "_filled",
         "_last_head",
         "_limits",
@@ -54,27 +72,21 @@ class Intake:
         "fresh",
         "head_count",
         "rejection",
+        "starved",
         "window",
     )
 
-    def __init__(
-        self,
-        owner: BodyOwner,
-        parsers: ParserFactory,
-        limits: Limits,
-        pool: BlockPool,
-        receive_view: memoryview,
-        peer: str,
-    ) -> None:
+    def __init__(self, owner: BodyOwner, means: Means, peer: str) -> None:
         self._owner = owner
-        self._limits = limits
-        self._pool = pool
+        self._limits = means.limits
+        self._pool = means.pool
+        self._budget = means.budget
         self._peer = peer
-        self._receive_view = receive_view
-        self._parser = parsers(self, limits)
+        self._receive_view = means.receive_view
+        self._parser = means.parsers(self, means.limits)
         self._mode = Mode.PARSE
         self._last_head = False
-        self._block = bytearray()
+        self._block = NO_BLOCK
         self._block_view = memoryview(self._block)
         self._filled = 0
         self._remaining = 0
@@ -89,17 +101,64 @@ class Intake:
         self.broken = False
         # Why nothing after `arrived` can be understood.
         self.rejection: Rejected | None = None
+        # Whether the body must wait for its share of the budget.
+        self.starved = False
         # Where the next bytes go; None: ask `open_window`.
-        self.window: memoryview | None = receive_view
+        self.window: memoryview | None = means.receive_view
 
     def open_window(self) -> memoryview:
-        """Return room for the next bytes of a body, allocating its block."""
-        if self.window is None:
-            self._block = self._pool.take(min(self._remaining, self._pool.block_bytes))
-            self._block_view = memoryview(self._block)
-            self._filled = 0
-            self.window = self._block_view
-        return self.window
+        """Return room for the next bytes of a body, allocating its block.
+
+        Without memory for one there is room for a few bytes: they are here
+        already, and the transport is held back after them.
+        """
+        if self.window is None and self.body is not None:
+            size = self.body.ask(min(self._remaining, self._pool.block_bytes))
+            self.starved = not size
+            if size:
+                self._begin_block(size)
+            else:
+                self.window = self._receive_view[: min(self._remaining, STARVED_BYTES)]
+        return self.window or self._receive_view
+
+    def _begin_block(self, size_bytes: int, begun: bytes = b"") -> None:
+        self._block = self._pool.take(size_bytes)
+        self._block_view = memoryview(self._block)
+        self._filled = len(begun)
+        self._block_view[: self._filled] = begun
+        self.window = self._block_view[self._filled :]
+
+    def _end_block(self) -> memoryview:
+        """Return the part of the block that is filled; there is no block then."""
+        filled = self._block_view[: self._filled]
+        self._block, self._block_view, self._filled, self.window = NO_BLOCK, self._receive_view, 0, None
+        return filled
+
+    def granted(self) -> None:
+        """The budget has room: more may be received."""
+        self.starved = False
+        if self.body is None:
+            return
+        if self.body.length is None:
+            self.starved = not self.body.has_credit(len(self._receive_view))
+        elif self._mode is Mode.BLOCK and self._block is NO_BLOCK:
+            self.window = None
+
+    def give_way(self) -> None:
+        """Hand over the block that is not full yet, or give it back if it is empty."""
+        body = self.body
+        if body is None:
+            return
+        if self._mode is not Mode.BLOCK or self._block is NO_BLOCK:
+            body.hand_over_pieces()
+            return
+        block = self._block
+        filled = self._end_block()
+        if len(filled):
+            body.add_block(filled)
+        else:
+            self._pool.give(block)
+            body.give_back(len(block))
 
     def received(self, count: int, start: int = 0) -> None:
         """Take `count` bytes that were written to the window, from `start` on.
@@ -123,7 +182,7 @@ class Intake:
     @property
     def full(self) -> bool:
         """Whether as much is here as may wait for a handler."""
-        if self.arrived:
+        if self.arrived or self.starved:
             return True
         return self.body is not None and self.body.unread_blocks >= self._limits.unread_blocks
 
@@ -136,6 +195,7 @@ class Intake:
     def end(self, reason: Reason) -> None:
         """Note that no more bytes will be received."""
         body, self.body = self.body, None
+        self.starved = False
         self.ignore()
         if body is not None:
             self.broken = True
@@ -146,6 +206,7 @@ class Intake:
         if self.body is None:
             return
         self.body.abandon()
+        self.starved = False
         if self._mode is Mode.BLOCK:
             self._mode = Mode.DISCARD
             self.window = self._receive_view[: self._remaining]
@@ -176,6 +237,8 @@ class Intake:
         if self.body is not None:
             if self.body.length is not None:
                 self._begin_blocks(self.body, data[consumed:])
+            else:
+                self.starved = not self.body.has_credit(len(self._receive_view))
         elif self._last_head:
             self.ignore()
 
@@ -196,7 +259,11 @@ class Intake:
         body: Body = AWAITED_NO_BODY if framing.expects_continue else NO_BODY
         if framing.length != 0:
             body = self.body = IncomingBody(
-                self._owner, self._pool, framing.length, expects_continue=framing.expects_continue
+                self._owner,
+                self._pool,
+                self._budget,
+                framing.length,
+                expects_continue=framing.expects_continue,
             )
             self._remaining = framing.length or 0
         if not framing.keep_alive:
@@ -212,6 +279,7 @@ class Intake:
     def body_finished(self) -> None:
         """Called by the parser at the end of a body."""
         body, self.body = self.body, None
+        self.starved = False
         if body is not None:
             body.finish()
 
@@ -222,32 +290,36 @@ class Intake:
             self.body_received(bytes(more[: self._remaining]))
         begun = body.take_pieces()
         self._mode = Mode.BLOCK
-        self.window = None
+        self._block, self.window = NO_BLOCK, None
         if not self._remaining:
             body.add_block(begun)
             self._finish_blocks(body)
-        elif len(begun) >= self._pool.block_bytes:
-            body.add_block(begun)
         elif begun:
             # One block for the whole of a body that fits into one.
-            self._block = self._pool.take(min(len(begun) + self._remaining, self._pool.block_bytes))
-            self._block_view = memoryview(self._block)
-            self._block_view[: len(begun)] = begun
-            self._filled = len(begun)
-            self.window = self._block_view[self._filled :]
+            size = body.ask(min(len(begun) + self._remaining, self._pool.block_bytes))
+            if size > len(begun):
+                self._begin_block(size, begun)
+            else:
+                self.starved = not size
+                body.charge(len(begun) - size)
+                body.add_block(begun)
 
     def _fill(self, count: int) -> None:
         body = self.body
         if body is None:
             return
         body.expects_continue = False
-        self._filled += count
         self._remaining -= count
-        if self._filled < len(self._block):
-            self.window = self._block_view[self._filled :]
-            return
-        block, self._block_view, self.window = self._block_view, self._receive_view, None
-        body.add_block(block)
+        if self._block is NO_BLOCK:
+            body.charge(count)
+            body.add_block(bytes(self._receive_view[:count]))
+            self.window = None
+        else:
+            self._filled += count
+            if self._filled < len(self._block):
+                self.window = self._block_view[self._filled :]
+                return
+            body.add_block(self._end_block())
         if not self._remaining:
             self._finish_blocks(body)
 
@@ -260,6 +332,7 @@ class Intake:
 
     def _finish_blocks(self, body: IncomingBody) -> None:
         self.body = None
+        self.starved = False
         self._parser.renew()
         if self._last_head:
             self.ignore()

@@ -16,6 +16,7 @@ MIB = 1024 * KIB
 class Limits:
     """Bounds on one server and each of its connections.
 
+    `in_flight_bytes` is for all connections together, the rest for each.
     `head_bytes` counts the request line and the header lines.  A time-out is
     noticed by a periodic sweep, so it can be late by a quarter of the
     shortest one, and by a second at most; it is never early.
@@ -32,6 +33,7 @@ class Limits:
     drain_seconds: float = 10.0
     linger_seconds: float = 2.0
     connections: int = 4096
+    in_flight_bytes: int = 64 * MIB
     block_bytes: int = MIB
     unread_blocks: int = 2
 

@@ -17,10 +17,12 @@ class Body(Protocol):
     """The bytes that follow a request head.
 
     `length` is the Content-Length, 0 without a body, None when the peer
-    sends chunked transfer-encoding.
+    sends chunked transfer-encoding.  `crowded` says that others wait for
+    memory: the reader sets it back to False and gives back what it keeps.
     """
 
     length: int | None
+    crowded: bool
 
     async def read(self) -> bytes | memoryview:
         """Wait for the next block; b"" at the end and ever after.
@@ -34,7 +36,7 @@ class Body(Protocol):
     async def read_here(self) -> tuple[list[bytes | memoryview], bool]:
         """Wait for the next block; return all that are here, and whether they are the last.
 
-        As `read` otherwise.
+        Returns without one as soon as `crowded` is set.  As `read` otherwise.
         """
         ...
 
@@ -50,10 +52,11 @@ class Body(Protocol):
 class WholeBody:
     """A body that is all in memory; empty by default."""
 
-    __slots__ = ("_rest", "length")
+    __slots__ = ("_rest", "crowded", "length")
 
     def __init__(self, data: bytes = b"") -> None:
         self.length: int | None = len(data)
+        self.crowded = False
         self._rest = data
 
     async def read(self) -> bytes | memoryview:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
+from sidegate.http.budget import Budget
 from sidegate.http.connection import Connection
 from sidegate.http.limits import Limits
 from sidegate.http.loops import select_parser
@@ -49,16 +50,20 @@ class Server:
         reuse_port: bool = False,
         clock: Callable[[], float] = time.time,
         shortcut: Shortcut | None = None,
+        budget: Budget | None = None,
     ) -> Server:
         """Listen on host and port (0: any free one), or on one given socket.
 
         `backend` names the parser (see `loops.select_parser`); `clock`
         returns Unix seconds; `shortcut` answers plain reads before the handler
-        is asked.  Raises OSError when the address is taken.
+        is asked; `budget` bounds the bytes in flight.  Raises OSError when the
+        address is taken.
         """
         loop = asyncio.get_running_loop()
         parsers = select_parser(backend)
-        service = Service(handler, limits or Limits(), reject, parsers, clock, loop, shortcut=shortcut)
+        service = Service(
+            handler, limits or Limits(), reject, parsers, clock, loop, shortcut=shortcut, budget=budget
+        )
         if sockets:
             (given,) = sockets
             listener = await loop.create_server(lambda: Connection(service), sock=given, backlog=BACKLOG)
@@ -79,6 +84,7 @@ class Server:
         clock: Callable[[], float] = time.time,
         on_close: Callable[[], None] | None = None,
         shortcut: Shortcut | None = None,
+        budget: Budget | None = None,
     ) -> Server:
         """Return a server of the connections given to `adopt`; it listens nowhere.
 
@@ -87,7 +93,15 @@ class Server:
         loop = asyncio.get_running_loop()
         parsers = select_parser(backend)
         service = Service(
-            handler, limits or Limits(), reject, parsers, clock, loop, on_close=on_close, shortcut=shortcut
+            handler,
+            limits or Limits(),
+            reject,
+            parsers,
+            clock,
+            loop,
+            on_close=on_close,
+            shortcut=shortcut,
+            budget=budget,
         )
         return cls(service, None)
 

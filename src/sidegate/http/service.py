@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from sidegate.http.body import BlockPool
+from sidegate.http.budget import Budget
 from sidegate.http.errors import STATUS, Reason
 from sidegate.http.head import HeadRenderer
 from sidegate.http.limits import Limits
@@ -51,6 +52,7 @@ class Service:
         *,
         on_close: Callable[[], None] | None = None,
         shortcut: Shortcut | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.handler = handler
         self._on_close = on_close
@@ -60,6 +62,7 @@ class Service:
         self.loop = loop
         self.renderer = HeadRenderer(clock)
         self.pool = BlockPool(limits.block_bytes)
+        self.budget = budget or Budget(limits.in_flight_bytes)
         # One for all: a transport fills it and hands it over within one callback.
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
         self.shortcut = shortcut
@@ -142,6 +145,7 @@ class Service:
             return
         self._timer = self.loop.call_later(self._interval_seconds, self._sweep)
         self.tick += 1
+        self.budget.sweep()
         for connection in list(self.connections):
             connection.check()
 

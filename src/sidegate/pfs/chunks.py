@@ -1,9 +1,8 @@
 """The chunk store: content-addressed bytes over packs and the catalog's index.
 
-Puts a chunk once however often it comes, finds it again, reads it.  What is put
-is in the page cache when `put` returns and visible to this process; the index
-row follows with the next catalog transaction (`flush_index` runs inside it), so
-a committed row never names a chunk that the index does not have.
+Puts a chunk once however often it comes, finds it again, reads it.  What is put is in the page cache when
+`put` returns and visible to this process; the index row follows with the next catalog transaction
+(`flush_index` runs inside it), so a committed row never names a chunk that the index does not have.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ class ChunkStore:
     """All chunks of one store; safe to use from several threads."""
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
-        self._directory = directory
+        self.directory = directory
         self.clock = clock
         self._database: Database | None = None
         self._lock = threading.Lock()
@@ -173,7 +172,7 @@ class ChunkStore:
         if writer is not None and writer.position < PACK_BYTES:
             return writer
         with explained_disk_errors():
-            fresh = PackWriter(self._directory, self.clock())
+            fresh = PackWriter(self.directory, self.clock())
         if writer is not None:
             writer.seal()
             self._sealed.append(writer)
@@ -254,7 +253,7 @@ class ChunkStore:
         with self.database.read() as connection:
             unsealed = connection.execute(select(PACKS.c.name).where(~PACKS.c.sealed)).scalars().all()
         for name in unsealed:
-            sync_pack(pack_path(self._directory, name))
+            sync_pack(pack_path(self.directory, name))
 
     def close(self) -> None:
         """Seal the open pack; the index rows must have been flushed."""
@@ -311,7 +310,7 @@ class ChunkStore:
         with self._lock:
             pack = self._open_packs.get(name)
             if pack is None:
-                pack = self._open_packs[name] = PackFile.open(pack_path(self._directory, name))
+                pack = self._open_packs[name] = PackFile.open(pack_path(self.directory, name))
                 if len(self._open_packs) > OPEN_PACKS:
                     self._open_packs.popitem(last=False)
             else:
@@ -353,7 +352,7 @@ class ChunkStore:
             if self._writer is not None and name == self._writer.name:
                 continue
             try:
-                records = recover(pack_path(self._directory, name))
+                records = recover(pack_path(self.directory, name))
             except Corrupt:
                 continue
             if records is not None:
@@ -366,7 +365,7 @@ class ChunkStore:
 
         Raises Corrupt, with the index as it was, when one is damaged.
         """
-        source = PackFile.open(pack_path(self._directory, pack))
+        source = PackFile.open(pack_path(self.directory, pack))
         copies: list[tuple[str, PackRecord]] = []
         for record in records:
             payload = source.read(record.offset, record.stored_bytes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from blake3 import blake3
 
 from sidegate.native import GearScanner
+from sidegate.pfs.aside import Aside
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.extents import Extent
@@ -46,6 +47,7 @@ class ChunkCutter:
         self._pieces: list[Buffer] = []
         self._pending_bytes = 0
         self._hasher = blake3()
+        self._aside: Aside | None = None
         self._held: list[Buffer] = []
         self._free: list[Buffer] = []
         self._habit = SampleHabit()
@@ -78,6 +80,29 @@ class ChunkCutter:
         free, self._free = self._free, []
         return free
 
+    def spill(self) -> None:
+        """Put the chunk in the making aside on disk: no block is needed any more.
+
+        For when memory is short; costs one more write and read of these bytes.
+        """
+        if self._pieces:
+            if self._aside is None:
+                self._aside = Aside(self._chunks.directory)
+            self._aside.append(self._pieces)
+            self._let_go()
+
+    def close(self) -> None:
+        """Give up: what is not stored is dropped, and every block is free."""
+        self._let_go()
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
+
+    def _let_go(self) -> None:
+        self._pieces.clear()
+        self._free += self._held
+        self._held.clear()
+
     def _cut(self, view: memoryview) -> memoryview:
         """Store the chunks that end in `view`; return what begins the next one."""
         self.size_bytes += len(view)
@@ -103,13 +128,13 @@ class ChunkCutter:
     def _store(self, *, tail: bool) -> None:
         length = self._pending_bytes
         chunk = ChunkId(self._hasher.digest())
+        if self._aside is not None:
+            self._pieces[:0] = self._aside.take()
         self._chunks.put_pieces(chunk, self._pieces, length, self._habit)
         self.extents.append(Extent(chunk, 0, length, length, tail))
         self._hasher = blake3()
         self._pending_bytes = 0
-        self._pieces.clear()
-        self._free += self._held
-        self._held.clear()
+        self._let_go()
 
     @property
     def at_cut(self) -> bool:
@@ -123,6 +148,7 @@ class ChunkCutter:
         """
         if self._pending_bytes:
             self._store(tail=True)
+        self.close()
         if self._chunks.clock() - self._began_us > KEEP_AFTER_US:
             self._chunks.keep(extent.chunk for extent in self.extents)
         return tuple(self.extents)
