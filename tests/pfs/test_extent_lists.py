@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from pfs.samples import MemoryChunks
 from sidegate.errors import Corrupt
-from sidegate.pfs.extent_lists import list_nodes, load_extents, open_node, store_extents
+from sidegate.pfs import extent_lists
+from sidegate.pfs.extent_lists import (
+    join_lists,
+    list_nodes,
+    load_extents,
+    open_node,
+    slice_list,
+    store_extents,
+)
 from sidegate.pfs.extents import Extent, slice_extents, total_bytes
 from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
 from sidegate.pfs.ids import ChunkId, NodeId
@@ -75,3 +83,63 @@ def test_a_torn_node_is_corrupt() -> None:
         node = NodeId(chunks.put(data[:length]))
         with pytest.raises(Corrupt):
             list(load_extents(chunks, ExtentList(node, 20)))
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(0, 900), st.integers(0, 900))
+def test_joined_lists_are_their_concatenation(counts: list[int], offset: int, end: int) -> None:
+    chunks = MemoryChunks()
+    whole = make(sum(counts))
+    parts, first = [], 0
+    for count in counts:
+        part = whole[first : first + count]
+        parts.append((store_extents(chunks, part), total_bytes(part)))
+        first += count
+    before = set(chunks.stored)
+    joined = join_lists(chunks, parts)
+    assert tuple(load_extents(chunks, joined)) == whole
+    assert list(load_extents(chunks, joined, offset, end)) == list(slice_extents(whole, offset, end))
+    if isinstance(joined, ExtentList):
+        assert joined.count == len(whole)
+        assert set(list_nodes(chunks, joined)) >= set(chunks.stored) - before
+    else:
+        assert len(whole) <= INLINE_EXTENTS
+
+
+@given(st.integers(0, 90), st.integers(0, 1200), st.integers(0, 1200))
+def test_a_slice_of_a_list_is_a_list(count: int, offset: int, end: int) -> None:
+    chunks = MemoryChunks()
+    whole = make(count)
+    size = total_bytes(whole)
+    offset, end = sorted((min(offset, size), min(end, size)))
+    sliced = slice_list(chunks, store_extents(chunks, whole), offset, end, size)
+    assert tuple(load_extents(chunks, sliced)) == tuple(slice_extents(whole, offset, end))
+
+
+def test_a_slice_reads_two_leaves_however_long_the_list() -> None:
+    chunks = MemoryChunks()
+    whole = make(243)
+    stored = store_extents(chunks, whole)
+    read: list[ChunkId] = []
+    get = chunks.get
+    chunks.get = lambda chunk: (read.append(chunk), get(chunk))[1]
+    slice_list(chunks, stored, 1, total_bytes(whole) - 1, total_bytes(whole))
+    assert len(read) <= 1 + 2 * 4
+
+
+def test_a_list_that_is_appended_to_again_and_again_stays_shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extent_lists, "SPLICED_FROM", 10)
+    monkeypatch.setattr(extent_lists, "FANOUT", 100)
+    chunks = MemoryChunks()
+    whole = make(3)
+    joined = store_extents(chunks, whole)
+    for number in range(300):
+        more = make(6)[number % 6 :]
+        parts = [(joined, total_bytes(whole)), (store_extents(chunks, more), total_bytes(more))]
+        joined = join_lists(chunks, parts)
+        whole += more
+    assert tuple(load_extents(chunks, joined)) == whole
+    assert isinstance(joined, ExtentList)
+    depth, node = 1, joined.node
+    while (opened := open_node(chunks, node))[0] > 0:
+        depth, node = depth + 1, NodeId(opened[1].take(32))
+    assert depth < 20

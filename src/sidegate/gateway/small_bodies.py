@@ -8,7 +8,6 @@ that came in the meantime.
 from __future__ import annotations
 
 from sidegate.gateway.context import Context, S3Request
-from sidegate.gateway.receiving import check_length
 from sidegate.pfs.cutting import MIN_BYTES
 from sidegate.pfs.ids import Buffer
 from sidegate.s3.payload import PayloadDecoder, PayloadDigests
@@ -19,19 +18,24 @@ SMALL_BYTES = 64 << 10
 assert SMALL_BYTES < MIN_BYTES, "a small body is one chunk"
 
 
-async def receive_small(context: Context, request: S3Request) -> tuple[Buffer, PayloadDigests] | None:
-    """Read and verify a small body; None, with nothing read, for one that is not.
+def is_small(request: S3Request) -> bool:
+    """Whether the body is said to be small."""
+    length = request.body.length
+    return length is not None and length <= SMALL_BYTES
 
-    Raises S3Error for what the client did wrong, BodyTruncated when it went away.
-    """
-    check_length(request)
-    body = request.body
-    if body.length is None or body.length > SMALL_BYTES:
-        return None
-    decoder = PayloadDecoder.from_headers(request.headers, body.length, md5=context.md5_tags)
-    whole = body.take_whole()
-    if whole is None:
-        whole = await _read(request)
+
+async def read_whole(request: S3Request) -> bytes:
+    """Read a small body that is still arriving; raises BodyTruncated when the client went away."""
+    blocks = bytearray()
+    while block := await request.body.read():
+        blocks += block
+        request.body.recycle(block)
+    return bytes(blocks)
+
+
+def verify(context: Context, request: S3Request, whole: bytes) -> tuple[Buffer, PayloadDigests]:
+    """Return what a small body carries; raises S3Error for what the client did wrong."""
+    decoder = PayloadDecoder.from_headers(request.headers, request.body.length, md5=context.md5_tags)
     plain = decoder.feed(whole)
     digests = decoder.finish()
     traffic = context.namespace.traffic
@@ -39,11 +43,3 @@ async def receive_small(context: Context, request: S3Request) -> tuple[Buffer, P
     if counts is not None:
         counts.received_bytes += decoder.decoded_bytes
     return plain, digests
-
-
-async def _read(request: S3Request) -> bytes:
-    blocks = bytearray()
-    while block := await request.body.read():
-        blocks += block
-        request.body.recycle(block)
-    return bytes(blocks)

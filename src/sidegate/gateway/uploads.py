@@ -12,15 +12,15 @@ from typing import Any
 from blake3 import blake3
 
 from sidegate.errors import NotFound, SidegateError
-from sidegate.gateway.context import Context, S3Request, read_document, xml_response
+from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
 from sidegate.gateway.objects import attributes_of, checksums_of
 from sidegate.gateway.receiving import Received, receive
 from sidegate.gateway.writes import expectation, find_copy_source
 from sidegate.http.message import Response
-from sidegate.pfs.extent_lists import load_extents
-from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import FileRecord
+from sidegate.pfs.staged_writes import StagedFile
 from sidegate.pfs.uploads import Part, Upload, finish_upload
+from sidegate.pfs.views import WritableView
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
 from sidegate.s3.listing_pages import render_parts, render_uploads
@@ -91,8 +91,7 @@ async def copy_part(context: Context, request: S3Request) -> Response:
         upload = _find_open(context, request, part.upload_id)
         source = find_copy_source(context, part.source)
         offset, end = part.interval(source.size_bytes)
-        extents = tuple(load_extents(context.store.chunks, source.extents, offset, end))
-        record = context.store.record(extents)
+        record = context.store.sliced_record(source, offset, end)
         _put_part(context, upload.id, part.part_number, record)
         return record
 
@@ -102,10 +101,10 @@ async def copy_part(context: Context, request: S3Request) -> Response:
 
 async def complete_upload(context: Context, request: S3Request) -> Response:
     """Join the named parts into the object; raises S3Error."""
-    await context.run(lambda: context.namespace.get(request.bucket).writable())
+    view = await find_writable(context, request.bucket)
     document = await read_document(request, ignore_checksums=True)
-    complete = parse_complete_upload(request.target, request.headers, document)
-    result = await context.run(lambda: _complete(context, request, complete))
+    complete = await context.run(lambda: parse_complete_upload(request.target, request.headers, document))
+    result = await _complete(context, request, view, complete)
     location = f"/{request.bucket}/{request.key}"
     checksums = [(name, value) for name, value in result["checksums"]]
     return xml_response(
@@ -153,19 +152,40 @@ async def list_uploads(context: Context, request: S3Request) -> Response:
     return xml_response(render_uploads(request.bucket, query, page))
 
 
-def _complete(context: Context, request: S3Request, complete: CompleteUploadRequest) -> dict[str, Any]:
+async def _complete(
+    context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest
+) -> dict[str, Any]:
     """Return the answer of this completion, or of the one that was first."""
-    upload = _find(context, request, complete.upload_id)
+    prepared = await context.run(lambda: _prepare(context, request, view, complete))
+    if isinstance(prepared, dict):
+        return prepared
+    write, result = prepared
+    try:
+        await context.writes.submit(write)
+    except SidegateError:
+        # A client that lost patience asks again while its first request still works.
+        first = await context.run(lambda: _find_in(context, request, complete.upload_id, view.scope).result)
+        if first is None:
+            raise
+        return _same_answer(first, complete)
+    return result
+
+
+def _prepare(
+    context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest
+) -> tuple[StagedFile, dict[str, Any]] | dict[str, Any]:
+    """Return what completes an upload and its answer, or only the answer that it had before."""
+    upload = _find_in(context, request, complete.upload_id, view.scope)
     if upload.result is not None:
         return _same_answer(upload.result, complete)
     try:
-        return _complete_once(context, request, complete, upload)
+        return _joined(context, request, view, complete, upload)
     except SidegateError:
-        # A client that lost patience asks again while its first request still works.
-        result = _find(context, request, complete.upload_id).result
-        if result is None:
+        # Its parts are gone when an earlier request has completed it since.
+        first = _find_in(context, request, complete.upload_id, view.scope).result
+        if first is None:
             raise
-        return _same_answer(result, complete)
+        return _same_answer(first, complete)
 
 
 def _same_answer(result: dict[str, Any], complete: CompleteUploadRequest) -> dict[str, Any]:
@@ -181,9 +201,9 @@ def _parts_digest(complete: CompleteUploadRequest) -> str:
     return blake3(named.encode()).hexdigest(length=16)
 
 
-def _complete_once(
-    context: Context, request: S3Request, complete: CompleteUploadRequest, upload: Upload
-) -> dict[str, Any]:
+def _joined(
+    context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest, upload: Upload
+) -> tuple[StagedFile, dict[str, Any]]:
     parts = {part.number: part for part in context.store.uploads.parts(upload.id)}
     stored = {number: _stored_part(part) for number, part in parts.items()}
     chosen = select_parts(complete.parts, stored)
@@ -191,9 +211,8 @@ def _complete_once(
     checksums = object_checksums(complete, details["algorithm"], details["checksum_type"], chosen)
     metadata = ObjectMetadata(details["content_type"], _pairs(details["headers"]), _pairs(details["user"]))
     sizes = tuple(part.size_bytes for part in chosen)
-    record = context.store.record(
-        _joined(context, [parts[part.number] for part in chosen]),
-        parts=len(chosen),
+    record = context.store.joined_record(
+        [parts[part.number].record for part in chosen],
         attributes=attributes_of(metadata, checksums, sizes),
     )
     result = {
@@ -201,20 +220,14 @@ def _complete_once(
         "checksums": [list(item) for item in checksums],
         "parts": _parts_digest(complete),
     }
-    view = context.namespace.get(request.bucket).writable()
-    view.put_many(
-        [(request.key, record)],
+    write = StagedFile(
+        view,
+        request.key,
+        record,
         expectation(complete.conditions),
         lambda connection: finish_upload(connection, upload.id, result),
     )
-    return result
-
-
-def _joined(context: Context, parts: list[Part]) -> tuple[Extent, ...]:
-    extents: list[Extent] = []
-    for part in parts:
-        extents += load_extents(context.store.chunks, part.record.extents)
-    return tuple(extents)
+    return write, result
 
 
 def _find(context: Context, request: S3Request, upload_id: str) -> Upload:

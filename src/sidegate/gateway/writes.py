@@ -13,11 +13,10 @@ from sidegate.errors import SidegateError
 from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
 from sidegate.gateway.errors import as_s3_error
 from sidegate.gateway.objects import attributes_of, checksums_of, part_sizes_of
-from sidegate.gateway.receiving import Received, receive
-from sidegate.gateway.small_bodies import receive_small
+from sidegate.gateway.receiving import Received, check_length, receive
+from sidegate.gateway.small_bodies import is_small, read_whole, verify
 from sidegate.http.message import Response
 from sidegate.pfs.files import FileRecord
-from sidegate.pfs.ids import Buffer
 from sidegate.pfs.staged_writes import (
     Expectation,
     SmallFile,
@@ -41,23 +40,26 @@ async def put_object(context: Context, request: S3Request) -> Response:
     """Store one object; raises S3Error."""
     put = parse_put(request.target, request.headers)
     view = await find_writable(context, request.bucket)
-    with context.activity.writing(view.scope):
-        small = await receive_small(context, request)
-        if small is not None:
-            record, digests = await _store_small(context, request, put, view, *small)
-        else:
-            record, digests = await _store_large(context, request, put, view)
+    check_length(request)
+    small = is_small(request)
+    whole = request.body.take_whole() if small else None
+    if whole is not None:
+        record, digests = await _store_small(context, request, put, view, whole)
+    else:
+        # From here on a client may be slow, and its upload holds the quiet time.
+        with context.activity.writing(view.scope):
+            if small:
+                whole = await read_whole(request)
+                record, digests = await _store_small(context, request, put, view, whole)
+            else:
+                record, digests = await _store_large(context, request, put, view)
     return Response(200, [(b"etag", format_etag(record.tag)), *digests.echo_headers()])
 
 
 async def _store_small(
-    context: Context,
-    request: S3Request,
-    put: PutRequest,
-    view: WritableView,
-    plain: Buffer,
-    digests: PayloadDigests,
+    context: Context, request: S3Request, put: PutRequest, view: WritableView, whole: bytes
 ) -> tuple[FileRecord, PayloadDigests]:
+    plain, digests = verify(context, request, whole)
     store = context.store
     write = SmallFile(
         view,

@@ -142,7 +142,7 @@ class ChunkStore:
             chunk: plain for chunk, plain in zip(ids, plains, strict=True) if chunk not in self._unindexed
         }
         if fresh:
-            for chunk, condemned_us in _CONDEMNED_OF_MANY.fetch(connection, [(chunk,) for chunk in fresh]):
+            for chunk, condemned_us in _CONDEMNED_OF_MANY.execute(connection, [(chunk,) for chunk in fresh]):
                 if condemned_us is None:
                     del fresh[ChunkId(chunk)]
         payloads = [

@@ -18,6 +18,9 @@ from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
 from sidegate.pfs.ids import ChunkId, NodeId
 
 FANOUT = 1024
+SPLICED_FROM = 128
+"""Lists of fewer extents are not read when they are joined: a part of 64 MiB has about 64."""
+
 _MAGIC = b"SGX1"
 
 
@@ -39,13 +42,21 @@ def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Exte
     """Return `extents` for a file record: inline when short, else stored."""
     if len(extents) <= INLINE_EXTENTS:
         return extents
+    return _store_above(chunks, _store_leaves(chunks, extents))
+
+
+def _store_leaves(chunks: ChunkStore, extents: tuple[Extent, ...]) -> list[_Child]:
+    return [_store_leaf(chunks, extents[i : i + FANOUT]) for i in range(0, len(extents), FANOUT)]
+
+
+def _store_above(chunks: ChunkStore, children: list[_Child]) -> ExtentList:
+    """Store the nodes above children until there is one."""
     level = 0
-    children = [_store_leaf(chunks, extents[i : i + FANOUT]) for i in range(0, len(extents), FANOUT)]
     while len(children) > 1:
         level += 1
         groups = (children[i : i + FANOUT] for i in range(0, len(children), FANOUT))
         children = [_store_inner(chunks, level, group) for group in groups]
-    return ExtentList(children[0].node, len(extents))
+    return ExtentList(children[0].node, children[0].extent_count)
 
 
 def _store_leaf(chunks: ChunkStore, extents: tuple[Extent, ...]) -> _Child:
@@ -57,6 +68,78 @@ def _store_inner(chunks: ChunkStore, level: int, children: list[_Child]) -> _Chi
     data = _encode_node(level, map(_encode_child, children), len(children))
     size_bytes = sum(child.size_bytes for child in children)
     return _Child(NodeId(chunks.put(data)), size_bytes, sum(child.extent_count for child in children))
+
+
+def join_lists(
+    chunks: ChunkStore, lists: Iterable[tuple[tuple[Extent, ...] | ExtentList, int]]
+) -> tuple[Extent, ...] | ExtentList:
+    """Return one list of several, each with the bytes it stands for, in order.
+
+    Lists that are stored already become children and are not read, or only their
+    first node: what it costs is their number, not their length.
+    """
+    children: list[_Child] = []
+    loose: list[Extent] = []
+    for extents, size_bytes in lists:
+        if isinstance(extents, ExtentList):
+            children += _store_leaves(chunks, tuple(loose))
+            loose.clear()
+            children += _as_children(chunks, extents, size_bytes)
+        else:
+            loose += extents
+    if not children:
+        return store_extents(chunks, tuple(loose))
+    children += _store_leaves(chunks, tuple(loose))
+    return _store_above(chunks, children)
+
+
+def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[_Child]:
+    """Return a stored list as children of another: itself, or its own children if it is long.
+
+    So a file that is appended to by copying it into each new upload does not
+    become a tree as deep as it has appendices.
+    """
+    if extents.count >= SPLICED_FROM:
+        level, decoder, count = open_node(chunks, extents.node)
+        if level > 0:
+            return [
+                _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer()) for _ in range(count)
+            ]
+    return [_Child(extents.node, size_bytes, extents.count)]
+
+
+def slice_list(
+    chunks: ChunkStore, extents: tuple[Extent, ...] | ExtentList, offset: int, end: int, size_bytes: int
+) -> tuple[Extent, ...] | ExtentList:
+    """Return the list of bytes `offset` to `end` of one that stands for `size_bytes`.
+
+    Nodes that lie in it whole are used again, so at most two leaves are read.
+    """
+    if offset == 0 and end >= size_bytes:
+        return extents
+    if isinstance(extents, ExtentList):
+        return join_lists(chunks, _pieces(chunks, extents.node, offset, end))
+    return store_extents(chunks, tuple(slice_extents(extents, offset, end)))
+
+
+def _pieces(
+    chunks: ChunkStore, node: NodeId, offset: int, end: int
+) -> Iterator[tuple[tuple[Extent, ...] | ExtentList, int]]:
+    """Yield what a range of a stored list is joined from."""
+    level, decoder, count = open_node(chunks, node)
+    if level == 0:
+        extents = tuple(slice_extents((decode_extent(decoder) for _ in range(count)), offset, end))
+        yield extents, total_bytes(extents)
+        return
+    position = 0
+    for _ in range(count):
+        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
+        first, last = max(offset - position, 0), min(end - position, child.size_bytes)
+        if first == 0 and last == child.size_bytes:
+            yield ExtentList(child.node, child.extent_count), child.size_bytes
+        elif first < last:
+            yield from _pieces(chunks, child.node, first, last)
+        position += child.size_bytes
 
 
 def load_extents(

@@ -72,20 +72,19 @@ def digest(extents: Iterable[Extent]) -> bytes:
     Over (chunk id, offset, length) of each extent, the numbers as 8 bytes
     little-endian.  The upload's tag is made from it.
     """
-    hasher = blake3()
-    for extent in extents:
-        hasher.update(
+    return blake3(
+        b"".join(
             extent.chunk + extent.offset.to_bytes(8, "little") + extent.length.to_bytes(8, "little")
+            for extent in extents
         )
-    return hasher.digest()
+    ).digest()
 
 
 def content_hash(canonical: Iterable[Extent]) -> bytes:
     """Return the file hash: BLAKE3-256 over (chunk id, length) of a canonical list."""
-    hasher = blake3()
-    for extent in canonical:
-        hasher.update(extent.chunk + extent.length.to_bytes(8, "little"))
-    return hasher.digest()
+    return blake3(
+        b"".join(extent.chunk + extent.length.to_bytes(8, "little") for extent in canonical)
+    ).digest()
 
 
 def slice_extents(extents: Iterable[Extent], offset: int, end: int) -> Iterator[Extent]:
@@ -104,4 +103,6 @@ def slice_extents(extents: Iterable[Extent], offset: int, end: int) -> Iterator[
 
 def is_canonical(extents: tuple[Extent, ...]) -> bool:
     """Whether the list has no seam: whole chunks, none but the last a tail."""
+    if len(extents) == 1:
+        return extents[0].length == extents[0].chunk_bytes
     return all(extent.whole for extent in extents) and not any(extent.tail for extent in extents[:-1])

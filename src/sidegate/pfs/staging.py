@@ -10,9 +10,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Conflict, NotFound
@@ -303,13 +303,13 @@ def next_sequence(connection: Connection, staging: str) -> int:
 
     Raises Conflict when the staging was published or dropped meanwhile.
     """
-    sequence = connection.execute(_COUNT_UP, {"staging_id": staging}).scalar()
-    if sequence is None:
+    rows = _COUNT_UP.fetch(connection, {"staging_id": staging})
+    if not rows:
         raise Conflict("this output is closed: it was published or dropped", staging=staging)
-    return int(sequence)
+    return int(rows[0][0])
 
 
-_COUNT_UP = (
+_COUNT_UP = Prepared(
     update(STAGINGS)
     .where(STAGINGS.c.id == bindparam("staging_id"))
     .values(sequence=STAGINGS.c.sequence + 1)
@@ -391,13 +391,20 @@ def write_staged(
 
 def clear_staged(connection: Connection, staging: str, sequence: int, paths: list[bytes]) -> None:
     """Remove the records of those paths that have one."""
-    for first in range(0, len(paths), _PAGE):
-        there = (
-            (STAGED.c.staging == staging)
-            & STAGED.c.path.in_(paths[first : first + _PAGE])
-            & STAGED.c.record.is_not(None)
-        )
-        connection.execute(update(STAGED).where(there).values(record=None, sequence=sequence))
+    _CLEAR_STAGED.execute(connection, [(path,) for path in paths], leading=(sequence, staging))
+
+
+def _clear_staged(count: int) -> Executable:
+    paths: list[Any] = [bindparam(f"path{number}") for number in range(count)]
+    there = (STAGED.c.staging == bindparam("in_staging")) & STAGED.c.path.in_(paths)
+    return (
+        update(STAGED)
+        .where(there & STAGED.c.record.is_not(None))
+        .values(record=null(), sequence=bindparam("new_sequence"))
+    )
+
+
+_CLEAR_STAGED = BulkStatement(_clear_staged, 1, leading=2)
 
 
 def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[StagedRow]:

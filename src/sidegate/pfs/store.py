@@ -15,10 +15,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
+
+from blake3 import blake3
 
 from sidegate.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unsupported
 from sidegate.pfs.branch_memory import BranchMemories, BranchMemory
@@ -30,7 +32,7 @@ from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
-from sidegate.pfs.extent_lists import store_extents
+from sidegate.pfs.extent_lists import join_lists, slice_list, store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import Attributes, FileRecord
 from sidegate.pfs.finding import MARKER_NAME
@@ -201,6 +203,37 @@ class Store:
             modified_us=self.clock(),
             extents=store_extents(self.chunks, extents),
             content_hash=content_hash(extents) if canonical else None,
+            attributes=attributes,
+        )
+
+    def sliced_record(self, source: FileRecord, offset: int, end: int) -> FileRecord:
+        """Return the record of a new part made of a file's bytes `offset` to `end`, modified now.
+
+        Its tag is over the source's and the place, so that it need not be read.
+        """
+        whole = offset == 0 and end >= source.size_bytes
+        name = f"{source.tag}\n{offset}\n{end}"
+        return FileRecord(
+            size_bytes=end - offset,
+            tag=f"{blake3(name.encode()).hexdigest(length=16)}-1",
+            modified_us=self.clock(),
+            extents=slice_list(self.chunks, source.extents, offset, end, source.size_bytes),
+            content_hash=source.content_hash if whole else None,
+        )
+
+    def joined_record(self, parts: Sequence[FileRecord], *, attributes: Attributes = ()) -> FileRecord:
+        """Return the record of a new file made of parts, modified now.
+
+        Costs their number, not their bytes.  The tag is `<32 hex>-<parts>` over
+        the tags of the parts.
+        """
+        tags = "".join(f"{part.tag}\n" for part in parts)
+        return FileRecord(
+            size_bytes=sum(part.size_bytes for part in parts),
+            tag=f"{blake3(tags.encode()).hexdigest(length=16)}-{len(parts)}",
+            modified_us=self.clock(),
+            extents=join_lists(self.chunks, ((part.extents, part.size_bytes) for part in parts)),
+            content_hash=parts[0].content_hash if len(parts) == 1 else None,
             attributes=attributes,
         )
 

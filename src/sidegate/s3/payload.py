@@ -185,6 +185,8 @@ class PayloadDecoder:
                 raise _framing_refused(error) from error
         if self.length_bytes is not None and self._decoded_bytes != self.length_bytes:
             raise _wrong_length(self.length_bytes, self._decoded_bytes)
+        if self._framing is None and not self._hashers:
+            return PayloadDigests(self._decoded_bytes)
         sent = self._announced | self._take_trailer()
         digests = {name: hasher.digest() for name, hasher in self._hashers.items()}
         for name, expected in self._expected.items():

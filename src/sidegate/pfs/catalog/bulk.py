@@ -8,6 +8,7 @@ what it costs one by one, and the GIL is given up once instead of per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Executable
@@ -20,29 +21,28 @@ MAX_ROWS = 256
 class BulkStatement:
     """One statement for any number of rows of `width` values each."""
 
-    def __init__(self, build: Callable[[int], Executable], width: int) -> None:
-        """`build` makes the statement for a count of rows, its parameters in the rows' order."""
+    def __init__(self, build: Callable[[int], Executable], width: int, leading: int = 0) -> None:
+        """`build` makes the statement for a count of rows, its parameters in the rows' order.
+
+        The first `leading` parameters are the same for all rows.
+        """
         self._build = build
         self._width = width
+        self._leading = leading
         self._compiled: dict[tuple[str, int], str] = {}
 
-    def execute(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run it for all rows, in order."""
-        cursor = connection.connection.cursor()
-        try:
-            for part in _powers_of_two(rows):
-                cursor.execute(self._text(connection, len(part)), [value for row in part for value in row])
-        finally:
-            cursor.close()
-
-    def fetch(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run it for all rows and return what it selects."""
+    def execute(
+        self, connection: Connection, rows: Sequence[tuple[Any, ...]], leading: Sequence[Any] = ()
+    ) -> list[Any]:
+        """Run it for all rows, in order; return what it selects."""
         found: list[Any] = []
         cursor = connection.connection.cursor()
         try:
             for part in _powers_of_two(rows):
-                cursor.execute(self._text(connection, len(part)), [value for row in part for value in row])
-                found += cursor.fetchall()
+                values = [*leading, *chain.from_iterable(part)]
+                cursor.execute(self._text(connection, len(part)), values)
+                if cursor.description is not None:
+                    found += cursor.fetchall()
         finally:
             cursor.close()
         return found
@@ -55,11 +55,23 @@ class BulkStatement:
             compiled = self._build(count).compile(dialect=dialect)  # type: ignore[attr-defined]
             if (
                 not isinstance(compiled, SQLCompiler)
-                or len(compiled.positiontup or ()) != count * self._width
+                or len(compiled.positiontup or ()) != self._leading + count * self._width
             ):
                 raise RuntimeError(f"a bulk statement does not take {self._width} values a row: {compiled}")
             text = self._compiled[key] = str(compiled)
         return text
+
+
+def execute_plain(connection: Connection, text: str) -> None:
+    """Run a statement without parameters on the driver's own cursor.
+
+    A tenth of the cost of `exec_driver_sql`; errors are the driver's.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text)
+    finally:
+        cursor.close()
 
 
 def _powers_of_two(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[tuple[Any, ...]]]:

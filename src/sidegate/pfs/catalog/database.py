@@ -20,6 +20,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.pfs.catalog.bulk import execute_plain
 from sidegate.pfs.catalog.groups import OperationTicket, Ticket, apply_group, prepare_group, tell_group
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.disk import storage_full, storage_read_only
@@ -170,14 +171,15 @@ class Database:
         try:
             connection = self._connect_writer(durable)
             prepare_group(connection, group)
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            execute_plain(connection, "BEGIN IMMEDIATE")
             self._contents.flush_index(connection)
             apply_group(connection, group)
             if durable:
                 self._contents.sync()
             changed = frozenset(connection.info.pop(_CHANGED, ()))
             _tell(self.on_committing, changed)
-            connection.commit()
+            execute_plain(connection, "COMMIT")
+            connection.commit()  # SQLAlchemy's own notion of a transaction ends too
         except BaseException:
             self._end_writer()
             _tell(self.on_committed, changed)
