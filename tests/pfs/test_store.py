@@ -63,6 +63,8 @@ def test_what_was_staged_under_the_first_schema_is_kept(directory: Path) -> None
 
         def step_back(connection: Connection) -> None:
             for statement in (
+                "DROP INDEX ix_chunks_pack_offset",
+                "CREATE INDEX ix_chunks_pack ON chunks (pack)",
                 "DROP INDEX ix_staged_staging_sequence",
                 "ALTER TABLE staged DROP COLUMN sequence",
                 "ALTER TABLE stagings DROP COLUMN sequence",

@@ -140,12 +140,15 @@ CHUNKS = Table(
     "chunks",
     METADATA,
     Column("id", LargeBinary(32), primary_key=True),
-    Column("pack", Integer, ForeignKey("packs.id"), nullable=False, index=True),
+    Column("pack", Integer, ForeignKey("packs.id"), nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("stored_bytes", Integer, nullable=False),
     Column("plain_bytes", Integer, nullable=False),
     Column("encoding", Integer, nullable=False),
     Column("condemned_us", BigInteger),
+    # By offset too, so that new rows go to the end of it: on `pack` alone they are spread over
+    # all rows of the pack by id, 25 us a row instead of 1 (SQLite, 40 000 rows, Zen 4, 2026-11).
+    Index(None, "pack", "offset"),
     sqlite_with_rowid=False,
 )
 """`condemned_us`: a collection found no reference then; a later one deletes it.
