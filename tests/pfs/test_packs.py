@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from blake3 import blake3
 
 from pfs.samples import noise
 from sidegate.errors import Corrupt
+from sidegate.pfs import packs
 from sidegate.pfs.compression import RAW, encode_payload
 from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.ids import ChunkId
@@ -215,3 +217,40 @@ def test_a_failed_sync_is_told_every_time(writer: PackWriter, monkeypatch: pytes
         with pytest.raises(OSError, match="Input/output"):
             writer.sync()
     assert not writer.synced
+
+
+def test_room_ahead_is_reserved_and_given_back(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "RESERVED_AHEAD_BYTES", 100_000)
+    writer._reserved_end = 100_000
+    records = [add(writer, noise(40_000, number)) for number in range(4)]
+    end = records[-1].offset + records[-1].stored_bytes
+    assert end < writer.path.stat().st_size <= end + 100_000
+    pack = PackFile.open(writer.path)
+    assert read_index(pack) is None
+    assert list(scan(pack)) == records, "zeros after the last record mean nothing"
+    writer.seal()
+    assert read_index(PackFile.open(writer.path)) == sorted(records)
+    assert writer.path.stat().st_size < end + 1000
+
+
+def test_a_file_system_that_reserves_nothing_is_written_to(
+    writer: PackWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    writer._reserved_end = 0
+    records = [add(writer, plain) for plain in PLAIN]
+    assert list(scan(PackFile.open(writer.path))) == records
+
+
+def test_an_abandoned_pack_with_room_ahead_is_recovered(
+    writer: PackWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer._reserved_end = 0
+    records = [add(writer, plain) for plain in PLAIN]
+    assert recover(writer.path) is None, "its writer lives"
+    writer.close()
+    assert recover(writer.path) == records
+    assert read_index(PackFile.open(writer.path)) == sorted(records)

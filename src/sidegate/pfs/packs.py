@@ -15,6 +15,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,10 @@ PAGE_BYTES = 4096
 ALIGNED_FROM_BYTES = 16 << 10
 """Raw payloads from this size on start on a page boundary: sendfile from an
 unaligned offset costs three times as much (measured, Zen 4, Linux 6.18)."""
+
+RESERVED_AHEAD_BYTES = 8 << 20
+"""Writing chunks into reserved blocks costs 0.15 CPU-s/GB, without 0.23 (ext4, 2026-11).  A pack
+that stays smaller than this reserves nothing; zeros after the last record mean nothing."""
 
 _SEARCH_BYTES = 1 << 20
 """A multiple of 8, like every record's place: no magic lies across two blocks."""
@@ -107,6 +112,7 @@ class PackWriter:
         header = _sealed_by_crc(_HEADER, _PACK_MAGIC, pack_id, created_us)
         os.pwrite(self._fd, header, 0)
         self.position = self._end = len(header)
+        self._reserved_end = RESERVED_AHEAD_BYTES
 
     def append(
         self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int
@@ -119,16 +125,28 @@ class PackWriter:
         with self._lock:
             records, pieces = _place(self.position, payloads)
             first = records[0].offset - RECORD_BYTES
+            self._reserve(records[-1].offset + records[-1].stored_bytes)
             try:
                 with explained_disk_errors():
                     _write_all(self._fd, pieces, first)
             except (OSError, SidegateError):
                 # A torn record in front of a later one would hide it from recovery.
                 os.ftruncate(self._fd, self.position)
+                self._reserved_end = self.position
                 raise
             self.position = self._end = records[-1].offset + records[-1].stored_bytes
             self._records += records
         return records
+
+    def _reserve(self, end: int) -> None:
+        """Have the file system find room ahead, once the pack is no small one."""
+        if end <= self._reserved_end:
+            return
+        start = self._reserved_end
+        self._reserved_end = end + RESERVED_AHEAD_BYTES
+        # The write itself tells of a disk that is full or broken.
+        with suppress(OSError):
+            os.posix_fallocate(self._fd, start, self._reserved_end - start)
 
     def sync(self) -> None:
         """Return once all that was written before the call is on disk.
