@@ -11,6 +11,8 @@ from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
 from sidegate.gateway.threads import WorkThreads
 from sidegate.gateway.write_queue import WriteQueue
+from sidegate.http.budget import Budget
+from sidegate.http.limits import Limits
 from sidegate.http.message import Body, Response
 from sidegate.pfs.store import Store
 from sidegate.pfs.views import WritableView
@@ -34,6 +36,8 @@ class Context:
     threads: WorkThreads
     resolved: ResolvedCache = field(default_factory=ResolvedCache)
     activity: Activity = field(default_factory=Activity)
+    budget: Budget = field(default_factory=lambda: Budget(Limits().in_flight_bytes))
+    """The server's, for bytes in flight."""
     md5_tags: bool = False
     """Compute MD5 for every object and use it as its tag (`etag=md5`)."""
 

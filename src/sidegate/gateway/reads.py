@@ -7,10 +7,11 @@ ones are decompressed in a thread, one ahead of the network at most.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 
 from sidegate.gateway.buckets import Bucket
 from sidegate.gateway.context import Context, S3Request, xml_response
+from sidegate.gateway.outflow import Outflow
 from sidegate.gateway.resolved import ResolvedObject, resolve
 from sidegate.http.message import FileSegment, Response, Segment
 from sidegate.pfs.layout import RawSlice, Slice
@@ -95,11 +96,12 @@ def _attach_body(
         return
     response.length = length
     if layout is None:
-        response.segments = _threaded_segments(context, context.store.slices(resolved.record, offset, end))
+        slices = context.store.slices(resolved.record, offset, end)
+        response.segments = Outflow(context, slices, blocking=True).segments()
     elif layout.raw:
         response.segments = raw_segments(layout.slices(offset, end))
     else:
-        response.segments = _threaded_segments(context, layout.slices(offset, end))
+        response.segments = Outflow(context, layout.slices(offset, end), blocking=False).segments()
 
 
 def raw_segments(slices: Iterator[Slice]) -> Iterator[Segment]:
@@ -109,25 +111,3 @@ def raw_segments(slices: Iterator[Slice]) -> Iterator[Segment]:
             yield FileSegment(piece.pack.fd, piece.offset, piece.length)
         else:
             yield piece.read()
-
-
-async def _threaded_segments(context: Context, slices: Iterator[Slice]) -> AsyncIterator[Segment]:
-    """Yield segments whose look-up or decompression happens in a thread."""
-    while True:
-        piece, segment = await context.run(_next_segment(slices))
-        if segment is None:
-            return
-        yield segment
-        del piece  # kept the pack file open until the segment was sent
-
-
-def _next_segment(slices: Iterator[Slice]) -> Callable[[], tuple[Slice | None, Segment | None]]:
-    def advance() -> tuple[Slice | None, Segment | None]:
-        piece = next(slices, None)
-        if piece is None:
-            return None, None
-        if isinstance(piece, RawSlice):
-            return piece, FileSegment(piece.pack.fd, piece.offset, piece.length)
-        return piece, piece.read()
-
-    return advance

@@ -75,7 +75,7 @@ async def running_gateway(
             context, base_domains=options.base_domains, authorize=options.authorize, worker=options.worker
         )
         if accepted is None:
-            server = await _listen(gateway, options)
+            server = await _listen(gateway, context, options)
         else:
             server = Server.unbound(
                 gateway.handle,
@@ -83,6 +83,7 @@ async def running_gateway(
                 backend=options.parser,
                 on_close=accepted.on_close,
                 shortcut=gateway.shortcut,
+                budget=context.budget,
             )
         try:
             yield server
@@ -90,7 +91,7 @@ async def running_gateway(
             await server.drain(options.grace_seconds)
 
 
-async def _listen(gateway: Gateway, options: Options) -> Server:
+async def _listen(gateway: Gateway, context: Context, options: Options) -> Server:
     try:
         return await Server.start(
             gateway.handle,
@@ -99,6 +100,7 @@ async def _listen(gateway: Gateway, options: Options) -> Server:
             reject=gateway.reject,
             backend=options.parser,
             shortcut=gateway.shortcut,
+            budget=context.budget,
         )
     except OSError as error:
         raise address_taken(options.host, options.port, error) from error

@@ -138,7 +138,7 @@ class Budget:
     def give(self, lease: Lease, size_bytes: int) -> None:
         """Take bytes back and grant them to those who wait."""
         size_bytes = min(size_bytes, lease.held_bytes)
-        if not size_bytes:
+        if size_bytes <= 0:
             return
         lease.held_bytes -= size_bytes
         self.used_bytes -= size_bytes
