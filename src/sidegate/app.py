@@ -6,27 +6,31 @@ Gives the job runner its gateways and runs the open gateway.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from pathlib import Path
+from typing import Protocol
 
 from sidegate.errors import Denied, Invalid
-from sidegate.gateway.activity import CELLS, Activity, SharedActivity
+from sidegate.fleet import (
+    Order,
+    SessionFleet,
+    SessionOrder,
+    make_tally,
+    shared_activity,
+    supervise,
+)
+from sidegate.fleet import tune_threads as tune_threads
+from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.publication import judge_output
 from sidegate.gateway.quiet import finish_quiet
 from sidegate.gateway.serving import (
     GRACE_SECONDS,
-    Elsewhere,
     GatewayThread,
     Options,
     address_taken,
@@ -37,9 +41,7 @@ from sidegate.gateway.serving import (
 from sidegate.gateway.session import JobSession
 from sidegate.gateway.traffic import COPY, BucketTraffic
 from sidegate.http import loops
-from sidegate.http.handover import Adoption
-from sidegate.http.supervisor import COLUMNS, ENDED, TAKEN, Supervisor, listen
-from sidegate.http.tally import Tally
+from sidegate.http.supervisor import listen
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
@@ -48,11 +50,6 @@ from sidegate.pps.traffic import PlaceTraffic, SessionTraffic
 
 SIDECAR_GRACE_SECONDS = 2.0
 """The job's process is gone when its sidecar drains; only strays are cut off."""
-
-SWITCH_INTERVAL_SECONDS = 0.0005
-"""How long a thread that hashes may keep the loop waiting for the GIL; Python's
-default of 5 ms is a hundred requests."""
-
 
 BASE_DOMAIN = "s3.localhost"
 """`BUCKET.s3.localhost` names a bucket; whatever ends in localhost is this machine (RFC 6761, 6.3)."""
@@ -65,17 +62,32 @@ class SidecarSettings:
     loop: str = "auto"
     parser: str = "auto"
     md5_tags: bool = False
+    workers: int = 1
+    """Processes that serve an attempt; one is a thread of this process."""
+
+
+class RunningGateway(Protocol):
+    """What answers a job's requests until it is closed."""
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that the job uses."""
+
+    def close(self) -> None:
+        """Finish what is in hand and end."""
 
 
 class _Sidecar:
     """A running sidecar as the job runner sees it."""
 
-    def __init__(self, store: Store, staging: Staging | None, job_session: JobSession, thread: GatewayThread):
+    def __init__(
+        self, store: Store, staging: Staging | None, job_session: JobSession, gateway: RunningGateway
+    ):
         self._store = store
         self._staging = staging
         self._job_session = job_session
-        self._thread = thread
-        self.endpoint = thread.endpoint
+        self._gateway = gateway
+        self.endpoint = gateway.endpoint
 
     def verdict(self) -> Verdict:
         """Close the session to the job, then judge what it wrote."""
@@ -95,7 +107,7 @@ class _Sidecar:
     def close(self) -> None:
         """End the gateway; safe to call twice."""
         self._job_session.close()
-        self._thread.close()
+        self._gateway.close()
 
 
 def _place_traffic(bucket: BucketTraffic) -> PlaceTraffic:
@@ -131,20 +143,50 @@ def session_opener(store: Store, settings: SidecarSettings) -> OpenSession:
         inputs: Mapping[str, Commit], staging: Staging | None, policy: str, alias: str
     ) -> Iterator[Session]:
         job_session = JobSession(store, inputs, staging, pipeline=alias, own_reads=policy == "own-reads")
-        options = Options(
-            base_domains=sidecar_domains(alias),
-            loop=settings.loop,
-            parser=settings.parser,
-            md5_tags=settings.md5_tags,
-            grace_seconds=SIDECAR_GRACE_SECONDS,
-        )
-        sidecar = _Sidecar(store, staging, job_session, GatewayThread(store, job_session, options))
+        gateway = _open_gateway(store, settings, job_session, inputs, staging, alias)
+        sidecar = _Sidecar(store, staging, job_session, gateway)
         try:
             yield sidecar
         finally:
             sidecar.close()
 
     return open_session
+
+
+def _open_gateway(
+    store: Store,
+    settings: SidecarSettings,
+    job_session: JobSession,
+    inputs: Mapping[str, Commit],
+    staging: Staging | None,
+    alias: str,
+) -> RunningGateway:
+    domains = sidecar_domains(alias)
+    if settings.workers == 1:
+        options = Options(
+            base_domains=domains,
+            loop=settings.loop,
+            parser=settings.parser,
+            md5_tags=settings.md5_tags,
+            grace_seconds=SIDECAR_GRACE_SECONDS,
+        )
+        return GatewayThread(store, job_session, options)
+    order = Order(
+        directory=str(store.directory.resolve()),
+        durability=store.durability,
+        base_domains=domains,
+        loop=settings.loop,
+        parser=settings.parser,
+        md5_tags=settings.md5_tags,
+        grace_seconds=SIDECAR_GRACE_SECONDS,
+        session=SessionOrder(
+            inputs={name: commit.id for name, commit in inputs.items()},
+            staging=staging.id if staging is not None else None,
+            pipeline=alias,
+            own_reads=job_session.own_reads,
+        ),
+    )
+    return SessionFleet(store, order, settings.workers, job_session.traffic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +253,7 @@ async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     activity = Activity()
-    options = _options(store, settings)
-    async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
-        on_ready(_endpoint(*server.address))
-        finisher = _start_finisher(store, settings.finish_after_seconds, activity)
-        await stop.wait()
-        if finisher is not None:
-            finisher.cancel()
-
-
-def _options(store: Store, settings: ServeSettings, worker: str | None = None) -> Options:
-    return Options(
+    options = Options(
         host=settings.host,
         port=settings.port,
         base_domains=settings.base_domains,
@@ -229,8 +261,13 @@ def _options(store: Store, settings: ServeSettings, worker: str | None = None) -
         loop=settings.loop,
         parser=settings.parser,
         md5_tags=settings.md5_tags,
-        worker=worker,
     )
+    async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
+        on_ready(_endpoint(*server.address))
+        finisher = _start_finisher(store, settings.finish_after_seconds, activity)
+        await stop.wait()
+        if finisher is not None:
+            finisher.cancel()
 
 
 def _endpoint(host: str, port: int) -> str:
@@ -243,76 +280,25 @@ def _supervise(store: Store, settings: ServeSettings, on_ready: Callable[[str], 
         listeners = listen(settings.host, settings.port)
     except OSError as error:
         raise address_taken(settings.host, settings.port, error) from error
-    address = listeners[0].getsockname()[:2]
-    tally = Tally.create(settings.workers, COLUMNS + CELLS)
-    activity = SharedActivity([row[COLUMNS:] for row in tally.rows])
-    order = json.dumps(
-        {
-            "directory": str(store.directory.resolve()),
-            "durability": store.durability,
-            "settings": asdict(settings),
-        }
-    )
-
-    def start(number: int, channel: socket.socket) -> subprocess.Popen[bytes]:
-        return _start_worker(number, settings.workers, channel, tally, order)
-
-    supervisor = Supervisor(
-        listeners,
-        start,
-        tally,
+    tally = make_tally(settings.workers)
+    order = Order(
+        directory=str(store.directory.resolve()),
+        durability=store.durability,
+        base_domains=settings.base_domains,
+        loop=settings.loop,
+        parser=settings.parser,
+        md5_tags=settings.md5_tags,
+        access_keys=settings.access_keys,
         grace_seconds=GRACE_SECONDS,
-        on_death=lambda _: store.changes.tell_all(),
     )
+    supervisor = supervise(store, order, listeners, tally)
     with ExitStack() as stack:
         stack.callback(tally.close)
         every = settings.finish_after_seconds
         if every is not None:
-            action = partial(finish_quiet, store, every, activity)
+            action = partial(finish_quiet, store, every, shared_activity(tally))
             stack.enter_context(repeating(action, _round_seconds(every)))
-        supervisor.run(lambda: on_ready(_endpoint(*address)))
-
-
-def _start_worker(
-    number: int, count: int, channel: socket.socket, tally: Tally, order: str
-) -> subprocess.Popen[bytes]:
-    descriptors = channel.fileno(), tally.fd
-    # -P: what lies in the current folder is nobody's module.
-    words = [sys.executable, "-P", "-m", "sidegate.worker", str(number), str(count), *map(str, descriptors)]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, pass_fds=descriptors)
-    if process.stdin is not None:
-        # Not among the arguments, which anyone on the machine may read: it holds the keys.
-        with suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(order.encode())
-    return process
-
-
-def serve_as_worker(number: int, count: int, channel: socket.socket, tally_fd: int, order: str) -> None:
-    """Serve what the supervisor hands over, until it ends or SIGTERM comes; see `worker`."""
-    known = json.loads(order)
-    given = known["settings"]
-    settings = ServeSettings(**given | {"base_domains": tuple(given["base_domains"])})
-    tune_threads()
-    tally = Tally(tally_fd, count, COLUMNS + CELLS)
-    with Store.open(Path(known["directory"]), durability=known["durability"]) as store:
-        loops.run(
-            _serve_handed_over(store, settings, str(number), channel, tally.rows[number - 1]), settings.loop
-        )
-
-
-async def _serve_handed_over(
-    store: Store, settings: ServeSettings, worker: str, channel: socket.socket, row: memoryview
-) -> None:
-    def count(column: int) -> None:
-        row[column] += 1
-
-    activity = Activity(row[COLUMNS:])
-    options = _options(store, settings, worker)
-    accepted = Elsewhere(partial(count, ENDED))
-    async with running_gateway(store, GeneralNamespace(store), options, activity, accepted) as server:
-        adoption = Adoption(channel, server, on_taken=partial(count, TAKEN), on_failure=partial(count, ENDED))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, adoption.stop)
-        await adoption.run()
+        supervisor.run(lambda: on_ready(_endpoint(*listeners[0].getsockname()[:2])))
 
 
 def _start_finisher(
@@ -327,8 +313,3 @@ def _start_finisher(
 def _round_seconds(quiet_seconds: float) -> float:
     """Return how often to look for open commits that have been quiet for so long."""
     return min(max(quiet_seconds / 5, 0.05), 1.0)
-
-
-def tune_threads() -> None:
-    """Keep the event loop responsive beside threads that hash."""
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)

@@ -17,6 +17,7 @@ from typing import Literal
 
 import click
 
+from sidegate.cli.cores import default_workers
 from sidegate.errors import NotFound, SidegateError
 from sidegate.version import VERSION
 
@@ -94,8 +95,9 @@ def check_http() -> Check:
 
     found = describe()
     fast = (found.loop, found.parser) == ("uvloop", "httptools")
-    facts = {"loop": found.loop, "parser": found.parser, "reason": found.reason}
-    text = f"{found.loop} with {found.parser}: {found.reason}"
+    workers = default_workers()
+    facts = {"loop": found.loop, "parser": found.parser, "reason": found.reason, "workers": workers}
+    text = f"{found.loop} with {found.parser}: {found.reason}; `serve` runs {workers} worker(s) here"
     return Check(
         "http", "ok" if fast else "warning", text, "" if fast else "pip install uvloop httptools", facts
     )

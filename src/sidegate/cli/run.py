@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.commands import Command, json_option
+from sidegate.cli.cores import MAX_WORKERS
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.http_choice import choose_http
 from sidegate.cli.job import describe_job, log_text
@@ -50,10 +51,23 @@ _INTERRUPTED = "interrupted"
     show_default=True,
     help="What each write of the job survives; the commit always survives the machine.",
 )
+@click.option(
+    "--gateway-workers",
+    metavar="N",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=1,
+    show_default=True,
+    help="Processes that serve the job's requests; more than one for jobs that read and write on many cores.",
+)
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, spec: str, out_policy: str | None, durability: Durability, as_json: bool
+    ctx: click.Context,
+    spec: str,
+    out_policy: str | None,
+    durability: Durability,
+    gateway_workers: int,
+    as_json: bool,
 ) -> None:
     """Run one job and wait for it.
 
@@ -68,7 +82,7 @@ def command(
     """
     text = _read_spec(spec)
     with open_store(ctx, durability) as store:
-        job = _run(store, text, out_policy, quiet=as_json)
+        job = _run(store, text, out_policy, gateway_workers, quiet=as_json)
         if as_json:
             emit(describe_job(job))
         elif job.output is not None:
@@ -90,7 +104,7 @@ def _read_spec(path: str) -> str:
         ) from None
 
 
-def _run(store: Store, text: str, out_policy: str | None, *, quiet: bool) -> JobRecord:
+def _run(store: Store, text: str, out_policy: str | None, workers: int, *, quiet: bool) -> JobRecord:
     from sidegate.app import SidecarSettings, session_opener, tune_threads
     from sidegate.pps.abandoned import settle_abandoned
     from sidegate.pps.jobs import RunSetting, run_job
@@ -101,7 +115,7 @@ def _run(store: Store, text: str, out_policy: str | None, *, quiet: bool) -> Job
     tune_threads()
     settle_abandoned(store)
     loop, parser = choose_http(os.environ)
-    opener = session_opener(store, SidecarSettings(loop=loop, parser=parser))
+    opener = session_opener(store, SidecarSettings(loop=loop, parser=parser, workers=workers))
     spark = SparkConfiguration(ConnectorCache(cache_root(os.environ)))
     setting = RunSetting(Path.cwd(), dict(os.environ), out_policy, contributors=(spark,))
     # A terminal that closes ends the job as Ctrl-C does.

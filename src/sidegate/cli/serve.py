@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.commands import Command, json_option
-from sidegate.cli.cores import usable_cores
+from sidegate.cli.cores import DEFAULT_WORKERS, MAX_WORKERS, default_workers
 from sidegate.cli.durations import QUIET_TIME
 from sidegate.cli.http_choice import choose_http
 from sidegate.cli.printing import emit, note, say
@@ -25,11 +25,6 @@ DEFAULT_ADDRESS = "127.0.0.1:30600"
 """The port that Pachyderm gives its S3 gateway (its manual, "S3 Gateway")."""
 
 DEFAULT_DOMAINS = ("s3.localhost",)
-
-DEFAULT_WORKERS = 4
-"""More cores serve more than one machine's clients ask for, and each worker has its own memory."""
-
-MAX_WORKERS = 64
 
 ACCESS_KEY_VARIABLE = "SIDEGATE_ACCESS_KEY"
 SECRET_KEY_VARIABLE = "SIDEGATE_SECRET_KEY"
@@ -120,7 +115,7 @@ def command(
         md5_tags=etag == "md5",
         access_keys=_access_keys(os.environ),
         base_domains=(*DEFAULT_DOMAINS, *domain),
-        workers=workers or min(usable_cores(), DEFAULT_WORKERS),
+        workers=workers or default_workers(),
     )
 
     def announce(endpoint: str) -> None:

@@ -32,6 +32,7 @@ class JobSession:
         own_reads: bool = False,
     ) -> None:
         """`inputs` are the S3 inputs by bucket name; no `output`, no bucket `out`."""
+        self.own_reads = own_reads
         self._buckets: dict[str, Bucket] = {
             name: CommitBucket.of(store, name, commit, _input_reason(name)) for name, commit in inputs.items()
         }

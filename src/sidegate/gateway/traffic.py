@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from sidegate.http.message import FileSegment, Response, Segment, Segments
 from sidegate.s3.errors import S3Error
@@ -104,6 +104,35 @@ class BucketTraffic:
         """Count a HEAD of an object that is there."""
         self.other_requests[LOOK] += 1
 
+    def take(self) -> dict[str, Any]:
+        """Return what was counted since the last time, as plain data, and count from zero."""
+        taken = {
+            "reads": self.reads,
+            "other_requests": dict(self.other_requests),
+            "refusals": dict(self.refusals),
+            "read_keys": list(self.read_keys),
+            "written_keys": list(self.written_keys),
+            "is_exact": self.is_exact,
+            "sent_bytes": self.sent_bytes,
+            "received_bytes": self.received_bytes,
+        }
+        self.__init__(self.name)  # type: ignore[misc]
+        return taken
+
+    def add(self, taken: Mapping[str, Any]) -> None:
+        """Count what another process has taken."""
+        self.reads += taken["reads"]
+        self.other_requests.update(taken["other_requests"])
+        self.refusals.update(taken["refusals"])
+        for name in ("read_keys", "written_keys"):
+            keys: set[str] = getattr(self, name)
+            for key in taken[name]:
+                if key not in keys:
+                    self._tell_apart(keys, key)
+        self.is_exact = self.is_exact and taken["is_exact"]
+        self.sent_bytes += taken["sent_bytes"]
+        self.received_bytes += taken["received_bytes"]
+
     def count_request(self, kind: str) -> None:
         """Count a request that came to nothing."""
         if kind == READ:
@@ -162,6 +191,21 @@ class Traffic:
     def denials(self) -> Iterable[tuple[tuple[str, str], str]]:
         """Return (bucket and kind, sentence) of the first denied request of each kind."""
         return list(self._denials.items())
+
+    def take(self) -> dict[str, Any]:
+        """Return what was counted since the last time, as plain data, and count from zero."""
+        denials, self._denials = self._denials, {}
+        return {
+            "buckets": {name: bucket.take() for name, bucket in self.buckets.items()},
+            "denials": [[*which, sentence] for which, sentence in denials.items()],
+        }
+
+    def add(self, taken: Mapping[str, Any]) -> None:
+        """Count what another process has taken from a session with the same buckets."""
+        for name, counts in taken["buckets"].items():
+            self.buckets[name].add(counts)
+        for bucket, kind, sentence in taken["denials"]:
+            self._denials.setdefault((bucket, kind), sentence)
 
     def count_refusal(
         self, operation: Operation, bucket: str | None, key: str | None, error: S3Error

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
@@ -34,6 +34,9 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 10.0
 
 MARGIN_SECONDS = 5.0
 """What a worker may take beyond its grace to close its store before it is killed."""
+
+POLL_SECONDS = 0.1
+"""How late the end of a worker is noticed by a thread that gets no signals."""
 
 TWICE_SECONDS = 0.5
 """Signals closer together are one: timeout(1) tells a process and then its group."""
@@ -118,7 +121,7 @@ class _Worker:
 
 
 class Supervisor:
-    """Serves listening sockets through worker processes, on the main thread."""
+    """Serves listening sockets through worker processes, on one thread."""
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class Supervisor:
         tally: Tally,
         *,
         grace_seconds: float,
+        signals: bool = True,
         on_death: Callable[[int], None] = lambda number: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -134,23 +138,30 @@ class Supervisor:
 
         The first columns of a row are `TAKEN` and `ENDED`, the others are the worker's own.
         `on_death` gets the number of a worker that ended unasked, before it is
-        replaced.
+        replaced.  With `signals` it belongs to the main thread, and SIGINT, SIGTERM
+        and SIGHUP stop it as `stop` does.
         """
         self._listeners = listeners
         self._start = start
         self._tally = tally
         self._grace_seconds = grace_seconds
+        self._heeds_signals = signals
         self._on_death = on_death
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._asked_seconds: float | None = None
         self._hurried = False
         self._held: socket.socket | None = None
-        self._wakeup: socket.socket
+        self._wakeup, self._write_end = channel_pair()
         self._workers = [_Worker(number, row) for number, row in enumerate(tally.rows, 1)]
 
+    def stop(self) -> None:
+        """Let `run` drain and return; from any thread, and any number of times."""
+        with suppress(OSError):  # it has ended
+            self._write_end.send(bytes([signal.SIGTERM]))
+
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until SIGINT, SIGTERM or SIGHUP, then drain; a second one cuts short.
+        """Serve until told to stop, then drain; a second signal cuts that short.
 
         `on_ready` is called once every worker serves.  Raises Unavailable when
         one ends before it could.
@@ -173,7 +184,7 @@ class Supervisor:
     def _await_ready(self) -> bool:
         """Return once all serve, False when asked to stop before; raises Unavailable."""
         while self._asked_seconds is None and not all(worker.ready for worker in self._workers):
-            self._turn(None)
+            self._turn(self._patience_seconds())
             for worker in self._workers:
                 code = worker.process.poll() if worker.process is not None else None
                 if code is not None and self._asked_seconds is None:
@@ -201,6 +212,8 @@ class Supervisor:
         waits = [w.restart_seconds - self._clock() for w in self._workers if w.process is None]
         if self._held is not None:
             waits.append(_RETRY_SECONDS)
+        if not self._heeds_signals:
+            waits.append(POLL_SECONDS)
         return max(0.0, min(waits)) if waits else None
 
     def _listen(self) -> None:
@@ -300,7 +313,7 @@ class Supervisor:
             left = deadline - self._clock()
             if left <= 0 or self._hurried:
                 break
-            self._turn(left)
+            self._turn(left if self._heeds_signals else min(left, POLL_SECONDS))
         for worker in self._workers:
             if worker.process is not None:
                 if worker.process.poll() is None:
@@ -314,20 +327,21 @@ class Supervisor:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Turn signals into bytes on a socket, so that none is missed between two waits."""
-        self._wakeup, write_end = channel_pair()
         before = {}
-        fd_before = signal.set_wakeup_fd(write_end.fileno(), warn_on_full_buffer=False)
-        for number in (*_STOP_SIGNALS, signal.SIGCHLD):
-            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGCHLD:  # nohup
-                before[number] = signal.signal(number, _note)
+        if self._heeds_signals:
+            fd_before = signal.set_wakeup_fd(self._write_end.fileno(), warn_on_full_buffer=False)
+            for number in (*_STOP_SIGNALS, signal.SIGCHLD):
+                if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGCHLD:  # nohup
+                    before[number] = signal.signal(number, _note)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            signal.set_wakeup_fd(fd_before)
+            if self._heeds_signals:
+                signal.set_wakeup_fd(fd_before)
             self._wakeup.close()
-            write_end.close()
+            self._write_end.close()
 
     def _hear_signals(self) -> None:
         try:
