@@ -50,9 +50,8 @@ async def receive(
     counts = traffic.by_name.get(request.bucket) if traffic is not None else None
     intake = _Intake(decoder, cutter)
     body = request.body
-    whole = body.take_whole()
-    blocks: list[bytes | memoryview] = [whole] if whole else []
-    last = whole is not None
+    blocks: list[bytes | memoryview] = []
+    last = False
     try:
         while not last:
             blocks, last = await body.read_here()

@@ -48,10 +48,17 @@ class BlockPool:
 
     __slots__ = ("_free", "_keep_count", "block_bytes")
 
-    def __init__(self, block_bytes: int, keep_count: int = 8) -> None:
+    def __init__(self, block_bytes: int, keep_count: int = 16) -> None:
         self.block_bytes = block_bytes
         self._keep_count = keep_count
         self._free: list[bytearray] = []
+
+    def size_for(self, needed_bytes: int) -> int:
+        """Return the size of block to use: a whole one also where half of it would do.
+
+        Fresh memory costs more than what is left unused of a buffer that is there.
+        """
+        return self.block_bytes if needed_bytes * 2 > self.block_bytes else needed_bytes
 
     def take(self, size_bytes: int) -> bytearray:
         """Return a buffer of exactly this size; its content is unspecified."""

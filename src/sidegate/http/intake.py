@@ -113,7 +113,7 @@ class Intake:
         already, and the transport is held back after them.
         """
         if self.window is None and self.body is not None:
-            size = self.body.ask(min(self._remaining, self._pool.block_bytes))
+            size = self.body.ask(self._pool.size_for(self._remaining))
             self.starved = not size
             if size:
                 self._begin_block(size)
@@ -123,7 +123,7 @@ class Intake:
 
     def _begin_block(self, size_bytes: int, begun: bytes = b"") -> None:
         self._block = self._pool.take(size_bytes)
-        self._block_view = memoryview(self._block)
+        self._block_view = memoryview(self._block)[: len(begun) + self._remaining]
         self._filled = len(begun)
         self._block_view[: self._filled] = begun
         self.window = self._block_view[self._filled :]
@@ -296,7 +296,7 @@ class Intake:
             self._finish_blocks(body)
         elif begun:
             # One block for the whole of a body that fits into one.
-            size = body.ask(min(len(begun) + self._remaining, self._pool.block_bytes))
+            size = body.ask(self._pool.size_for(len(begun) + self._remaining))
             if size > len(begun):
                 self._begin_block(size, begun)
             else:
@@ -316,7 +316,7 @@ class Intake:
             self.window = None
         else:
             self._filled += count
-            if self._filled < len(self._block):
+            if self._filled < len(self._block_view):
                 self.window = self._block_view[self._filled :]
                 return
             body.add_block(self._end_block())
