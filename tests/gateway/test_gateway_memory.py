@@ -117,3 +117,14 @@ def test_a_branch_that_is_gone_is_not_written_to(pair: tuple[Reader, Store]) -> 
     with pytest.raises(S3Error) as caught:
         reader.namespace.get("side.labs")
     assert caught.value.code == "NoSuchBucket"
+
+
+def test_a_bucket_is_not_remembered_while_its_repo_is_about_to_change(pair: tuple[Reader, Store]) -> None:
+    """Its writer may be killed after the commit and before it told."""
+    reader, writer = pair
+    writer.changes.announce(["labs"])
+    assert reader.namespace.get("labs").name == "labs"
+    assert reader.namespace.peek("labs") is None
+    writer.changes.tell(["labs"])
+    assert reader.namespace.get("labs").name == "labs"
+    assert reader.namespace.peek("labs") is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from sidegate.gateway.activity import Activity
+from sidegate.gateway.buckets import Bucket
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
 from sidegate.gateway.threads import WorkThreads
@@ -46,6 +47,10 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", WriteQueue(self.store.database))
+
+    def bucket(self, name: str) -> Bucket:
+        """Return a bucket, known or looked up, which may wait; raises S3Error NoSuchBucket."""
+        return self.namespace.peek(name) or self.namespace.get(name)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run blocking work in a thread."""

@@ -13,6 +13,7 @@ from sidegate.errors import AlreadyExists, Conflict, Invalid, NotFound
 from sidegate.gateway.buckets import BranchBucket, Bucket, CommitBucket, hyphen_alias
 from sidegate.gateway.namespace import no_such_bucket
 from sidegate.pfs.branches import DEFAULT_BRANCH, Branch
+from sidegate.pfs.changes import is_settled
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.ids import COMMIT_ID, CommitId, check_name
 from sidegate.pfs.repos import Repo
@@ -47,7 +48,7 @@ class GeneralNamespace:
         cell = self._store.changes.cell_of(name.rpartition(".")[2])
         number = self._store.changes.cells[cell]
         bucket, lasts = self._find(name)
-        if lasts and len(self._known) < MAX_KNOWN:
+        if lasts and is_settled(number) and len(self._known) < MAX_KNOWN:
             self._known[name] = _Known(bucket, cell, number)
         return bucket
 

@@ -39,7 +39,7 @@ async def list_objects(context: Context, request: S3Request) -> Response:
 
     def work() -> bytes:
         page = page_of(query)
-        context.namespace.get(request.bucket).files.collect(page)
+        context.bucket(request.bucket).files.collect(page)
         return render_page(request.bucket, query, page)
 
     return xml_response(await context.run(work))

@@ -43,7 +43,7 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
     wanted = parse_attributes(request.target, request.headers)
 
     def find() -> ResolvedObject:
-        bucket = _find_bucket(context, request)
+        bucket = context.bucket(request.bucket)
         return _find(context, bucket, request.key)
 
     description = (await context.run(find)).description
@@ -52,15 +52,11 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
 
 def find_object(context: Context, request: S3Request) -> ResolvedObject:
     """Return the object of a read; raises S3Error NoSuchBucket, NoSuchKey, AccessDenied."""
-    bucket = _find_bucket(context, request)
+    bucket = context.bucket(request.bucket)
     resolved = _find(context, bucket, request.key)
     if request.operation is Operation.GET_OBJECT:
         bucket.check_read(request.key)
     return resolved
-
-
-def _find_bucket(context: Context, request: S3Request) -> Bucket:
-    return context.namespace.peek(request.bucket) or context.namespace.get(request.bucket)
 
 
 def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:

@@ -16,13 +16,13 @@ from sidegate.s3.subresources import answer_subresource
 
 async def head_bucket(context: Context, request: S3Request) -> Response:
     """Answer whether the bucket exists."""
-    await context.run(lambda: context.namespace.get(request.bucket))
+    await context.run(lambda: context.bucket(request.bucket))
     return Response(200, [(b"x-amz-bucket-region", DEFAULT_REGION.encode())])
 
 
 async def get_location(context: Context, request: S3Request) -> Response:
     """Answer GetBucketLocation: every bucket is in the same region."""
-    await context.run(lambda: context.namespace.get(request.bucket))
+    await context.run(lambda: context.bucket(request.bucket))
     return xml_response(render_location(DEFAULT_REGION))
 
 
@@ -41,7 +41,7 @@ async def delete_bucket(context: Context, request: S3Request) -> Response:
 
 async def list_versions(context: Context, request: S3Request) -> Response:
     """Refuse ListObjectVersions: versions are commits, not object versions."""
-    await context.run(lambda: context.namespace.get(request.bucket))
+    await context.run(lambda: context.bucket(request.bucket))
     raise S3Error(
         "NotImplemented",
         "Object versions are not listed: each version of a bucket is a commit.",
@@ -53,7 +53,7 @@ async def answer(context: Context, request: S3Request) -> Response:
     """Answer a sub-resource that is the same for every bucket or object."""
 
     def check_existence() -> None:
-        bucket = context.namespace.get(request.bucket)
+        bucket = context.bucket(request.bucket)
         if request.method != "GET":
             bucket.writable()
         if request.target.key is not None and bucket.files.get(request.key) is None:

@@ -54,7 +54,7 @@ async def create_upload(context: Context, request: S3Request) -> Response:
     }
 
     def work() -> Upload:
-        scope = context.namespace.get(request.bucket).writable().scope
+        scope = context.bucket(request.bucket).writable().scope
         return context.store.uploads.create(scope, request.key, details)
 
     upload = await context.run(work)
@@ -117,7 +117,7 @@ async def abort_upload(context: Context, request: S3Request) -> Response:
     upload_id = parse_abort_upload(request.target, request.headers)
 
     def work() -> None:
-        context.namespace.get(request.bucket).writable()
+        context.bucket(request.bucket).writable()
         context.store.uploads.abort(_find_open(context, request, upload_id).id)
 
     await context.run(work)
@@ -129,7 +129,7 @@ async def list_parts(context: Context, request: S3Request) -> Response:
     listing = parse_list_parts(request.target, request.headers)
 
     def work() -> tuple[Upload, list[Part]]:
-        scope = context.namespace.get(request.bucket).upload_scope
+        scope = context.bucket(request.bucket).upload_scope
         upload = _require_open(_find_in(context, request, listing.upload_id, scope))
         return upload, context.store.uploads.parts(upload.id)
 
@@ -144,7 +144,7 @@ async def list_uploads(context: Context, request: S3Request) -> Response:
     query = parse_list_uploads(request.target)
 
     def work() -> list[UploadEntry]:
-        scope = context.namespace.get(request.bucket).upload_scope
+        scope = context.bucket(request.bucket).upload_scope
         uploads = context.store.uploads.unfinished(scope, query.prefix) if scope is not None else ()
         return [UploadEntry(upload.path, upload.id, upload.created_us) for upload in uploads]
 
@@ -232,7 +232,7 @@ def _joined(
 
 def _find(context: Context, request: S3Request, upload_id: str) -> Upload:
     """Return an upload of this bucket, which is writable, and key, completed or not."""
-    return _find_in(context, request, upload_id, context.namespace.get(request.bucket).writable().scope)
+    return _find_in(context, request, upload_id, context.bucket(request.bucket).writable().scope)
 
 
 def _find_in(context: Context, request: S3Request, upload_id: str, scope: str | None) -> Upload:

@@ -125,7 +125,7 @@ def find_copy_source(context: Context, source: CopySource) -> FileRecord:
 
 def look_up_source(context: Context, source: CopySource) -> FileRecord | None:
     """Return what a copy would read, None where nothing is."""
-    return context.namespace.get(source.bucket).files.get(source.key)
+    return context.bucket(source.bucket).files.get(source.key)
 
 
 def check_copy_source(source: CopySource, record: FileRecord | None) -> FileRecord:
