@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -193,3 +194,57 @@ def test_a_put_whose_answer_was_never_read_is_there_whole_or_not_at_all(tmp_path
         gateway.kill()
     with Store.open(directory) as store:
         assert check(store).findings == []
+
+
+class Putter(threading.Thread):
+    """Puts small files over one connection until the gateway is gone; keeps what was acknowledged."""
+
+    def __init__(self, address: tuple[str, int], name: str) -> None:
+        super().__init__()
+        self._address = address
+        self._prefix = name
+        self.acknowledged: list[str] = []
+        self.asked = 0
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(*self._address, timeout=PATIENCE_SECONDS)
+        with suppress(OSError, http.client.HTTPException):
+            while True:
+                name = f"{self._prefix}/{self.asked}"
+                self.asked += 1
+                connection.request("PUT", f"/labs/{name}", content(name, 100 + self.asked * 37 % 9000))
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 200
+                self.acknowledged.append(name)
+        connection.close()
+
+
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_a_kill_in_the_middle_of_groups_loses_no_acknowledged_file(tmp_path: Path, durability: str) -> None:
+    """Sixteen clients at once, so that each transaction carries several; killed at any moment."""
+    directory = tmp_path / ".sidegate"
+    Store.create(directory)
+    acknowledged: list[str] = []
+    asked = 0
+    for turn in range(3):
+        with serving(directory, durability) as gateway:
+            gateway.ask("PUT", "/labs", b"")
+            putters = [Putter(gateway.address, f"{turn}/{number}") for number in range(16)]
+            for putter in putters:
+                putter.start()
+            while sum(len(putter.acknowledged) for putter in putters) < 60 + turn * 41:
+                time.sleep(0.001)
+            gateway.kill()
+            for putter in putters:
+                putter.join()
+        acknowledged += [name for putter in putters for name in putter.acknowledged]
+        asked += sum(putter.asked for putter in putters)
+        with Store.open(directory) as store:
+            assert check(store).findings == []
+            files = dict(store.branch_view("labs", "master").files())
+            assert set(acknowledged) <= set(files), "an acknowledged file is lost"
+            assert len(acknowledged) <= len(files) <= asked
+            for name, record in files.items():
+                size = 100 + (int(name.rpartition("/")[2]) + 1) * 37 % 9000
+                assert b"".join(store.read(record)) == content(name, size), name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from sidegate.pfs.staged_writes import (
     StagedTarget,
     StagedWrite,
 )
-from sidegate.pfs.store import Store
+from sidegate.pfs.store import Durability, Store
 from sidegate.pfs.views import WritableView
 
 
@@ -259,3 +260,29 @@ def test_those_who_wait_and_those_who_are_told_share_a_queue(store: Store) -> No
     assert write.error is None
     assert attempt.get("a") == write.result()
     assert store.repos.get("other").kind == "user"
+
+
+@pytest.mark.parametrize(("durability", "syncs", "level"), [("process", 0, 1), ("disk", 1, 2)])
+def test_a_group_shares_one_sync_before_any_of_it_is_told(
+    directory: Path, durability: Durability, syncs: int, level: int
+) -> None:
+    with Store.open(directory, durability=durability) as store:
+        store.repos.create("labs")
+        attempt = store.stagings.begin_attempt("labs", "master")
+        counted: list[str] = []
+        sync = store.chunks.sync
+
+        def count() -> None:
+            counted.append("sync")
+            sync()
+
+        store.chunks.sync = count  # type: ignore[method-assign]
+        store.database.on_committed.append(lambda scopes: counted.append("committed"))
+        writes = [small(store, attempt, f"f{number}", noise(1000, number)) for number in range(50)]
+        together(store, writes)
+        assert counted == ["sync"] * syncs + ["committed"]
+        found = store.database.write(
+            lambda connection: connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        )
+        assert found == level
+        store.chunks.sync = sync  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ becomes the next commit.  All state is in the catalog, so every process sees it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -258,10 +258,16 @@ class Stagings:
 
         return self._database.write(operation)
 
-    def touch(self, connection: Connection, info: StagingInfo, paths: Collection[bytes]) -> None:
-        """Restart the quiet time of an open commit, and say which paths were written."""
-        note_change(connection, info.scope, paths)
-        touch(connection, info.id, self._clock())
+    def write_open_rows(
+        self, connection: Connection, repo: str, branch: str, rows: Mapping[bytes, bytes | None]
+    ) -> None:
+        """Set records, or remove them, in the branch's open commit; opens one if there is none."""
+        scope = open_key(repo, branch)
+        found = _OPEN_ID.fetch(connection, {"key": scope})
+        staging = found[0][0] if found else open_in(connection, self.fresh(repo, branch)).id
+        counted = _COUNT_UP_OPEN.fetch(connection, {"staging_id": staging, "now_us": self._clock()})
+        write_staged(connection, staging, counted[0][0], rows.items())
+        note_change(connection, scope, rows)
 
     def fresh(self, repo: str, branch: str) -> StagingInfo:
         """Return a commit that a write may open; nothing is stored yet."""
@@ -309,6 +315,13 @@ def next_sequence(connection: Connection, staging: str) -> int:
     return int(rows[0][0])
 
 
+_OPEN_ID = Prepared(select(STAGINGS.c.id).where(STAGINGS.c.open_key == bindparam("key")))
+_COUNT_UP_OPEN = Prepared(
+    update(STAGINGS)
+    .where(STAGINGS.c.id == bindparam("staging_id"))
+    .values(sequence=STAGINGS.c.sequence + 1, touched_us=bindparam("now_us"))
+    .returning(STAGINGS.c.sequence)
+)
 _COUNT_UP = Prepared(
     update(STAGINGS)
     .where(STAGINGS.c.id == bindparam("staging_id"))

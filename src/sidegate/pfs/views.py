@@ -23,12 +23,10 @@ from sidegate.pfs.pending import open_key
 from sidegate.pfs.staged_writes import Companion, Expectation, StagedTarget
 from sidegate.pfs.staging import (
     Stagings,
-    open_in,
     select_pending,
     select_records,
     select_staged_page,
     select_staged_rows,
-    upsert_staged,
 )
 from sidegate.pfs.tree import NodeCache, Tree
 
@@ -120,9 +118,7 @@ class BranchView:
         present = self.look_up(connection, list(removed)) if removed else {}
         changed = rows | dict.fromkeys(present)
         if changed:
-            info = open_in(connection, self._stagings.fresh(self._repo, self._branch))
-            upsert_staged(connection, info.id, list(changed.items()))
-            self._stagings.touch(connection, info, changed.keys())
+            self._stagings.write_open_rows(connection, self._repo, self._branch, changed)
 
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
