@@ -88,10 +88,12 @@ bench-smoke: ## run each benchmark briefly, to see that it still works
 	  --benchmark-columns=min,rounds --benchmark-min-rounds=1 --benchmark-max-time=0.05 --benchmark-warmup=off --smoke
 	SIDEGATE_NATIVE=require sidegate bench self --scale smoke --duration 20ms --rounds 1
 
-bench-gates: ## fail when a request costs more instructions, system calls or syncs than is stored
+bench-gates: ## fail when a request costs more instructions, system calls or syncs than is stored (BASE=COMMIT)
 	scripts/environment.sh test
 	scripts/gate_tools.sh
-	PYTHONPATH=bench python3 -m gates check
+	rm -rf build/gates-base
+	if [[ -n "$(BASE)" ]]; then scripts/measure_base.sh "$(BASE)" build/gates-base; fi
+	PYTHONPATH=bench python3 -m gates check --base build/gates-base
 
 bench-accept: ## store what a request costs now, and why that is right (REASON="…")
 	scripts/environment.sh test

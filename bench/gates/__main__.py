@@ -2,6 +2,7 @@
 
     python -m gates check                      measure, compare with what is stored
     python -m gates accept --reason "why"      measure, store, record the reason
+    python -m gates same-environment           exit code 0 when the stored figures are of this environment
 
 Exit code 1 when a gate failed.  What cannot be measured here is said, counted
 in the closing line, and fails nothing.
@@ -76,7 +77,10 @@ class Measurement:
 def main(arguments: Sequence[str], folder: Path = stored.FOLDER) -> int:
     """Check or accept, as the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m gates", description=__doc__)
-    parser.add_argument("command", choices=("check", "accept"))
+    parser.add_argument("command", choices=("check", "accept", "same-environment"))
+    parser.add_argument(
+        "--base", type=Path, help="what scripts/measure_base.sh wrote: a commit, measured here"
+    )
     parser.add_argument("--reason", default="", help="why the figures may change; needed by accept")
     parser.add_argument("--only", choices=KINDS, action="append", help="measure this only")
     parser.add_argument(
@@ -84,16 +88,26 @@ def main(arguments: Sequence[str], folder: Path = stored.FOLDER) -> int:
     )
     options = parser.parse_args(arguments)
     kinds, cells = tuple(options.only or KINDS), tuple(options.cell or CELLS)
+    if options.command == "same-environment":
+        return 1 if differences(stored.load(folder).environment, describe_environment()) else 0
     if options.command == "check":
-        return check(kinds, cells, folder)
+        return check(kinds, cells, reference(folder, options.base))
     if not options.reason.strip():
         parser.error('accept needs a reason: make bench-accept REASON="why the figures may change"')
     return accept(options.reason.strip(), kinds, cells, folder)
 
 
-def check(kinds: Sequence[str], cells: Sequence[Cell], folder: Path) -> int:
+def reference(folder: Path, base: Path | None) -> Stored:
+    """Return what to compare with: what is stored, as another commit says that it is here."""
+    known = stored.load(folder)
+    if base is None or not base.exists():
+        return known
+    return stored.translated(known, stored.load(base / "stored"), stored.load(base / "measured"))
+
+
+def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:
     """Compare; what fails is measured a second time, and the better of both counts."""
-    known, environment = stored.load(folder), describe_environment()
+    environment = describe_environment()
     first = Measurement(kinds, cells)
     measured = {cell.name: first.figures(cell) for cell in cells}
     verdicts = judge(known, environment, cells, measured, first.not_measured)

@@ -69,9 +69,9 @@ class Verdict:
 def judge_instructions(cell: str, was: float | None, now: float, hint: str = "") -> Verdict:
     """Judge the instructions of a round."""
     if was is None:
-        return _unknown(INSTRUCTIONS, cell, f"{now:,.0f}".replace(",", " "))
+        return _unknown(INSTRUCTIONS, cell, _grouped(now))
     change = now / was - 1
-    text = f"was {was:,.0f}, is {now:,.0f} a round: {change:+.1%}".replace(",", " ")
+    text = f"was {_grouped(was)}, is {_grouped(now)} a round: {change:+.1%}"
     if change > INSTRUCTIONS_ALLOWED:
         advice = f"allowed {INSTRUCTIONS_ALLOWED:+.0%}; where: {hint or 'callgrind_annotate'}; {ACCEPT}"
         return Verdict(INSTRUCTIONS, cell, FAILED, f"{text}, {advice}")
@@ -148,6 +148,10 @@ def _grown(was: Mapping[str, float], now: Mapping[str, float]) -> str:
 
 def _unknown(gate: str, cell: str, now: str) -> Verdict:
     return Verdict(gate, cell, NOT_COMPARED, f"is {now}, and nothing is stored; make bench-accept stores it")
+
+
+def _grouped(number: float) -> str:
+    return f"{number:,.0f}".replace(",", " ")
 
 
 def _least(*figures: float | None) -> float | None:

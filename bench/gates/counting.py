@@ -2,8 +2,8 @@
 
 Both see the marks of the measured process as calls of getpriority(2): callgrind
 writes its counts out and starts anew, strace prints a line.  Between them lie,
-for each cell, `count` rounds and three times `count`; half the difference,
-divided by `count`, is the cost of one.
+for each cell, `count` rounds and three times `count` (see `Cell`); half the
+difference, divided by `count`, is the cost of one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from gates.cells import Cell
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
 
 MARK = "getpriority"
-
-MARKS_PER_CELL = 3
 
 PROFILE = "callgrind.out"
 
@@ -63,9 +61,9 @@ def more_of(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def run_cells(process: MeasuredProcess, cells: Sequence[Cell]) -> None:
-    """Do each cell in its three phases, each of them ended by a mark."""
+    """Do each cell in its phases, each of them ended by a mark."""
     for cell in cells:
-        for times in (cell.warm, cell.count, 3 * cell.count):
+        for times in cell.phases:
             process.repeat(cell, times)
             process.mark()
 
@@ -96,23 +94,28 @@ def below_callgrind(directory: Path) -> list[str]:
 
 def instructions_of(cells: Sequence[Cell], directory: Path) -> list[float]:
     """Return the instructions per round of the cells that ran one after another."""
-    totals = [
-        total_of(directory / f"{PROFILE}.{number + 1}") for number in range(MARKS_PER_CELL * len(cells))
-    ]
-    return [per_round(once, thrice, cell.count) for cell, once, thrice in measured_phases(cells, totals)]
+    dumps = range(1, sum(len(cell.phases) for cell in cells) + 1)
+    phases = measured_phases(cells, [total_of(directory / f"{PROFILE}.{number}") for number in dumps])
+    return [per_round(min(once), min(thrice), cell.count) for cell, once, thrice in phases]
 
 
-def measured_phases(cells: Sequence[Cell], phases: Sequence[T]) -> list[tuple[Cell, T, T]]:
-    """Return each cell with its second and third phase, `count` rounds and three times `count`."""
-    if len(phases) != MARKS_PER_CELL * len(cells):
-        raise RuntimeError(f"{len(phases)} phases were counted, not {MARKS_PER_CELL} for each cell")
-    return list(zip(cells, phases[1::MARKS_PER_CELL], phases[2::MARKS_PER_CELL], strict=True))
+def measured_phases(cells: Sequence[Cell], phases: Sequence[T]) -> list[tuple[Cell, list[T], list[T]]]:
+    """Return each cell with its phases of `count` rounds, and those of three times `count`."""
+    rest, found = list(phases), []
+    for cell in cells:
+        own, rest = rest[: len(cell.phases)], rest[len(cell.phases) :]
+        found.append((cell, own[1::2], own[2::2]))
+        if len(own) < len(cell.phases):
+            raise RuntimeError(f"too few phases were counted of {cell.name}: {len(own)}")
+    if rest:
+        raise RuntimeError(f"{len(rest)} phases were counted that are of no cell")
+    return found
 
 
 def profile_name(cells: Sequence[Cell], name: str) -> str:
-    """Return the file with the profile of the third phase of a cell."""
-    number = [cell.name for cell in cells].index(name)
-    return f"{PROFILE}.{(number + 1) * MARKS_PER_CELL}"
+    """Return the file with the profile of the last phase of a cell."""
+    names = [cell.name for cell in cells]
+    return f"{PROFILE}.{sum(len(cell.phases) for cell in cells[: names.index(name) + 1])}"
 
 
 def total_of(dump: Path) -> int:
@@ -147,7 +150,10 @@ def below_strace(trace: Path) -> list[str]:
 def calls_of(cells: Sequence[Cell], trace: str) -> list[dict[str, float]]:
     """Return the system calls per round of the cells that ran one after another."""
     phases = measured_phases(cells, calls_between_marks(trace))
-    return [calls_per_round(once, thrice, cell.count) for cell, once, thrice in phases]
+    return [
+        calls_per_round(min(once, key=_total), min(thrice, key=_total), cell.count)
+        for cell, once, thrice in phases
+    ]
 
 
 def calls_between_marks(trace: str) -> list[Counter[str]]:
@@ -165,6 +171,10 @@ def calls_per_round(once: Mapping[str, int], thrice: Mapping[str, int], count: i
     """Return the calls of one round by name, without those that cancelled out."""
     found = {name: per_round(once.get(name, 0), times, count) for name, times in thrice.items()}
     return {name: round(times, 3) for name, times in sorted(found.items()) if round(times, 3) != 0}
+
+
+def _total(calls: Mapping[str, int]) -> int:
+    return sum(calls.values())
 
 
 def require(command: list[str], problem: str) -> None:

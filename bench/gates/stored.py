@@ -49,6 +49,21 @@ def save(stored: Stored, folder: Path = FOLDER) -> None:
     (folder / FIGURES).write_text(render(stored))
 
 
+def translated(known: Stored, base: Stored, measured: Stored) -> Stored:
+    """Return figures in an environment where only another commit was measured.
+
+    `base` is what that commit has stored, `measured` what it costs there.  A cell
+    whose stored figure changed since by a fifth is expected to have changed by a fifth.
+    """
+    cells = {}
+    for name, figures in known.cells.items():
+        then, there = base.figures(name).instructions, measured.figures(name).instructions
+        now = figures.instructions
+        expected = now * there / then if now and there and then else None
+        cells[name] = Figures(expected, figures.calls, figures.ratio)
+    return Stored(measured.environment, cells)
+
+
 def render(stored: Stored) -> str:
     """Return the file's text: JSON, a figure a line."""
     environment = _object({name: json.dumps(value) for name, value in stored.environment.items()}, "  ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from gates import counting
 from gates.cells import CELLS, cell_named, requests_of
 from gates.process import NotMeasured, upload_id_of
 
-ONE = cell_named("GET 4 KiB")
+ONE = replace(cell_named("GET 4 KiB"), count=10, repeats=1)
 
 TRACE = """\
 7 read(9<socket:[1]>, ""..., 65536) = 600
@@ -38,21 +39,37 @@ def test_a_round_costs_half_the_difference() -> None:
     assert counting.calls_per_round(once, thrice, 10) == {"read": 1.0, "write": 1.0}
 
 
-def test_each_cell_has_three_phases() -> None:
-    assert counting.measured_phases([ONE, ONE], range(6)) == [(ONE, 1, 2), (ONE, 4, 5)]
-    with pytest.raises(RuntimeError, match="5 phases were counted"):
+def test_phases_are_dealt_out_to_cells() -> None:
+    other = replace(ONE, repeats=2)
+    assert counting.measured_phases([ONE, other], range(8)) == [(ONE, [1], [2]), (other, [4, 6], [5, 7])]
+    with pytest.raises(RuntimeError, match="too few phases"):
         counting.measured_phases([ONE, ONE], range(5))
+    with pytest.raises(RuntimeError, match="1 phases were counted that are of no cell"):
+        counting.measured_phases([ONE, ONE], range(7))
+
+
+def test_the_profile_of_a_cell_is_its_last_phase() -> None:
+    cells = [replace(ONE, name="first", repeats=2), replace(ONE, name="second")]
+    assert counting.profile_name(cells, "first") == "callgrind.out.5"
+    assert counting.profile_name(cells, "second") == "callgrind.out.8"
+
+
+def dump(directory: Path, *totals: int) -> None:
+    for number, total in enumerate(totals, 1):
+        (directory / f"callgrind.out.{number}").write_text(f"# callgrind format\ntotals: {total}\n")
 
 
 def test_totals_are_read_from_dumps(tmp_path: Path) -> None:
-    for number, total in enumerate((500, 1000 + ONE.count * 7, 1000 + 3 * ONE.count * 7), 1):
-        (tmp_path / f"callgrind.out.{number}").write_text(
-            f"# callgrind format\nevents: Ir\ntotals: {total}\n"
-        )
+    dump(tmp_path, 500, 1000 + 10 * 7, 1000 + 30 * 7)
     assert counting.instructions_of([ONE], tmp_path) == [7.0]
     (tmp_path / "callgrind.out.1").write_text("events: Ir\n")
     with pytest.raises(NotMeasured, match="no total"):
         counting.instructions_of([ONE], tmp_path)
+
+
+def test_what_a_timer_did_in_one_repeat_does_not_count(tmp_path: Path) -> None:
+    dump(tmp_path, 0, 1000 + 10 * 7, 1000 + 30 * 7 + 999, 1000 + 10 * 7 + 999, 1000 + 30 * 7)
+    assert counting.instructions_of([replace(ONE, repeats=2)], tmp_path) == [7.0]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_what_costs_more_fails_after_a_second_look(
     assert costs.measured == ["instructions", "instructions"]
     out = capsys.readouterr().out
     assert f"{len(CELLS)} failed" in out
-    assert "callgrind_annotate build/gates/instructions/callgrind.out.6" in out
+    assert f"build/gates/instructions/{counting.profile_name(CELLS, 'GET 4 KiB')}" in out
 
 
 def test_another_environment_is_said_and_counted(
@@ -74,11 +74,32 @@ def test_another_environment_is_said_and_counted(
 ) -> None:
     accepted(tmp_path)
     monkeypatch.setattr(command, "describe_environment", lambda: {"python": "3.13.0"})
-    costs.instructions, costs.calls = 5000.0, {"read": 1.0, "openat": 4.0}
+    costs.instructions, costs.calls = 5000.0, {"read": 1.0, "openat": 10.0}
     assert command.main(["check"], tmp_path) == 1  # by its system calls
     out = capsys.readouterr().out
     assert "other environment: python 3.11.7 there, 3.13.0 here" in out
     assert f"{len(CELLS)} failed, {len(CELLS)} not compared" in out
+
+
+def test_another_commit_measured_here_is_compared_with(
+    costs: Costs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    (base / "stored").mkdir(parents=True)
+    (base / "measured").mkdir()
+    accepted(base / "stored")
+    costs.instructions = 800.0
+    accepted(tmp_path, "a fifth less")
+    monkeypatch.setattr(command, "describe_environment", lambda: {"python": "3.13.0"})
+    assert command.main(["same-environment"], tmp_path) == 1
+    costs.instructions = 2000.0
+    accepted(base / "measured")
+    costs.instructions = 1600.0
+    assert command.main(["check", "--base", str(base)], tmp_path) == 0
+    assert capsys.readouterr().out.endswith("0 failed, 0 not compared\n")
+    costs.instructions = 2000.0
+    assert command.main(["check", "--base", str(base)], tmp_path) == 1
+    assert "was 1 600, is 2 000 a round: +25.0%" in capsys.readouterr().out.replace("1600", "1 600")
 
 
 def test_a_tool_that_is_missing_is_said_and_counted(

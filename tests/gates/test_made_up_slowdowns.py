@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(describe().implementation == "pure", reason=describe().reason),
 ]
 
-GET = replace(cell_named("GET 4 KiB"), count=20)
+GET = cell_named("GET 4 KiB")
 PUT = replace(cell_named("PUT 4 KiB"), count=100)
 
 
