@@ -81,6 +81,9 @@ class Layout:
 
     def read_raw(self, offset: int, end: int) -> bytes:
         """Return the bytes `offset` to `end` (exclusive) of a raw file."""
+        if len(self._extents) == 1:
+            extent, location = self._extents[0], self._locations[0]
+            return location.pack.read(location.offset + extent.offset + offset, end - offset)
         if offset == end:
             return b""
         piece = self.whole_slice(offset, end)
