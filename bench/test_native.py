@@ -13,7 +13,9 @@ from blake3 import blake3
 
 from corpus import Scale
 from figures import Figure, of_bytes
-from sidegate.native import AwsChunkedDecoder, GearScanner, describe
+from sidegate.http.limits import Limits
+from sidegate.http.loops import select_parser
+from sidegate.native import AwsChunkedDecoder, GearScanner, HeadScanner, describe
 from timing import timed
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -23,6 +25,23 @@ pytestmark = pytest.mark.skipif(describe().implementation == "pure", reason=desc
 
 
 Measure = Callable[[str, Callable[[], Any], int], Any]
+
+# As a signing SDK sends it.
+SIGNED_READ = (
+    b"GET /labresults/small/000042.bin HTTP/1.1\r\n"
+    b"Host: 127.0.0.1:80\r\n"
+    b"User-Agent: aws-cli/1.42.0 md/Botocore#1.40.0 ua/2.1 os/linux md/arch#x86_64 lang/python#3.11\r\n"
+    b"Accept-Encoding: identity\r\n"
+    b"Range: bytes=100-4195\r\n"
+    b"X-Amz-Date: 20260101T000000Z\r\n"
+    b"X-Amz-Content-SHA256: UNSIGNED-PAYLOAD\r\n"
+    b"Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/s3/aws4_request, "
+    b"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=" + b"0123456789abcdef" * 4 + b"\r\n"
+    b"amz-sdk-invocation-id: 5f0c1f6e-7d3e-4f6b-9f0a-3f0f6b5a2c11\r\n"
+    b"amz-sdk-request: attempt=1\r\n"
+    b"\r\n"
+)
+HEADS = 64
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +122,49 @@ def test_aws_chunked(measure: Measure, incompressible: bytes, block_bytes: int) 
 
     name = f"aws-chunked, blocks of {block_bytes >> 10} KiB"
     assert measure(name, decode, len(body)) == len(incompressible)
+
+
+def test_heads_scanned(measure: Measure) -> None:
+    buffer = memoryview(SIGNED_READ * HEADS)
+    scanner = HeadScanner(
+        buffer, head_bytes=1 << 16, header_count=200, wanted=(b"if-match",), declined=(b"expect",)
+    )
+
+    def scan() -> int:
+        position, count = 0, 0
+        while position < len(buffer):
+            found = scanner.scan(position, len(buffer))
+            assert found is not None
+            position, count = found[0], count + 1
+        return count
+
+    assert measure(f"{HEADS} heads of reads, scanned", scan, len(buffer)) == HEADS
+
+
+def test_heads_parsed(measure: Measure) -> None:
+    """The same by the parser that every other request takes, for comparison."""
+    buffer = memoryview(SIGNED_READ * HEADS)
+    recorder = Recorder()
+    parser = select_parser("httptools")(recorder, Limits())
+
+    def parse() -> int:
+        before = recorder.count
+        parser.feed(buffer)
+        return recorder.count - before
+
+    assert measure(f"{HEADS} heads of reads, parsed", parse, len(buffer)) == HEADS
+
+
+class Recorder:
+    """Counts the heads that a parser reports."""
+
+    count = 0
+
+    def head_received(self, *parts: object) -> None:
+        self.count += 1
+
+    def body_received(self, data: bytes) -> None:
+        raise AssertionError("a read has no body")
+
+    def body_finished(self) -> None:
+        raise AssertionError("a read has no body")
