@@ -14,6 +14,7 @@ VENV ?= .venv
 SIZE_MIB ?= 64
 TESTS ?= tests
 SPARK ?= 4.0
+SCALE ?= 1
 ROWS ?= 1000000
 CELLS ?= *
 SPARKS ?= 3.5 4.0
@@ -23,7 +24,7 @@ NATIVE_FREE := tests/http tests/pps tests/spark
 export VENV
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-functions bench-smoke bench-gates bench-accept wheels lock lock-clients compat clean
+.PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-functions bench-smoke bench-spark bench-gates bench-accept wheels lock lock-clients compat clean
 
 help: ## list these commands
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -100,6 +101,12 @@ bench-accept: ## store what a request costs now, and why that is right (REASON="
 	scripts/gate_tools.sh
 	PYTHONPATH=bench python3 -m gates accept --reason "$(REASON)"
 
+bench-spark: ## time queries of TPC-H, and writes per committer, over a sidecar and on local disk (SPARK=4.0 SCALE=1)
+	scripts/environment.sh spark-bench
+	scripts/spark_environment.sh $(SPARK)
+	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 bench/spark_tpch.py --scale $(SCALE)
+	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 bench/spark_committers.py
+
 wheels: ## build sdist, native wheel and pure wheel into dist/, and look inside
 	scripts/environment.sh test
 	scripts/build_wheels.sh dist
@@ -119,6 +126,6 @@ compat: ## drive every S3 client, also the large ones, and write docs/clients.md
 	  python3 scripts/write_clients_table.py build/compat.json; exit $$status
 
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .venv-clients .cache build dist demo .benchmarks .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-clients .venv-spark-* .cache build dist demo .benchmarks .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	rm -rf src/*.egg-info src/sidegate/native/*.so
 	find src tests bench examples -name __pycache__ -prune -exec rm -rf {} +
