@@ -284,9 +284,12 @@ def test_nobody_settles_what_another_is_about_to_commit(tmp_path: Path) -> None:
     assert one.cells[cell] != told
 
 
-def test_a_store_from_before_gets_its_cells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [None, b"", bytes(4096)])
+def test_a_store_from_before_gets_its_cells(tmp_path: Path, before: bytes | None) -> None:
     Store.create(tmp_path / "store")
     (tmp_path / "store" / "changes").unlink(missing_ok=True)
+    if before is not None:
+        (tmp_path / "store" / "changes").write_bytes(before)
     with Store.open(tmp_path / "store") as store:
         store.repos.create("labs")
     assert (tmp_path / "store" / "changes").stat().st_size == CELLS * 8

@@ -16,6 +16,9 @@ import pytest
 from workers_harness import WORKER_MODULE, Client, processes, until
 
 from sidegate.app import SidecarSettings, session_opener
+from sidegate.errors import Unavailable
+from sidegate.fleet import Order, SessionFleet
+from sidegate.gateway.traffic import Traffic
 from sidegate.pfs.commits import Commit
 from sidegate.pfs.publish import Publication
 from sidegate.pfs.staging import Staging
@@ -162,3 +165,21 @@ def test_a_job_may_have_several_by_option(directory: Path, labs: Commit, tmp_pat
         commit = store.commits.head("monthly2")
         assert commit is not None
         assert commit.file_count == 8
+
+
+def test_workers_that_cannot_serve_are_told_of(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = Order(
+        directory=str(tmp_path / "not there"),
+        durability="process",
+        base_domains=(),
+        loop="auto",
+        parser="auto",
+        md5_tags=False,
+        grace_seconds=2.0,
+    )
+    with pytest.raises(Unavailable, match=r"worker \d could not serve: its process ended with exit code 1"):
+        SessionFleet(store, order, WORKERS, Traffic({}))
+    assert "there is no store in" in capfd.readouterr().err
+    assert worker_pids() == set()

@@ -150,6 +150,24 @@ def test_requests_in_hand_are_finished_at_the_end(directory: Path, number: int) 
         assert [path for path, _ in store.branch_view("labs", "master").files()] == ["1", "2"]
 
 
+def test_who_asks_again_does_not_wait_for_what_is_in_hand(directory: Path) -> None:
+    with serving(directory, "--workers", "2", "--finish-after", "never") as server:
+        server.client().put("/labs")
+        client = server.client()
+        client.begin_put("/labs/x", 8, b"half")
+
+        def is_heard() -> bool:
+            if "did not end in time and is killed" in server.log:
+                return True
+            server.process.send_signal(signal.SIGTERM)
+            return False
+
+        until(is_heard, "the end of the worker that receives")
+        assert server.process.wait(60) == 0
+    with Store.open(directory) as store:
+        assert store.branch_view("labs", "master").get("x") is None
+
+
 def connects(server: Serving) -> bool:
     try:
         server.client().close()

@@ -48,8 +48,7 @@ class Changes:
     def __init__(self, path: Path) -> None:
         """Map the file, making it if need be; what it holds from before means nothing."""
         with explained_disk_errors():
-            if not path.exists():
-                _make(path)
+            _ensure(path)
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 memory = mmap.mmap(fd, CELLS * _CELL_BYTES)
@@ -91,12 +90,20 @@ class Changes:
         return next(self._numbers) & (2**64 - 1)
 
 
-def _make(path: Path) -> None:
-    """Make the file whole or not at all, with its blocks: a hole on a full disk would be a SIGBUS."""
+def _ensure(path: Path) -> None:
+    """Make the file whole or not at all, with its blocks: a hole on a full disk would be a SIGBUS.
+
+    One that is too short, of another release or cut off, is replaced.
+    """
+    size_bytes = CELLS * _CELL_BYTES
+    with suppress(FileNotFoundError):
+        if path.stat().st_size >= size_bytes:
+            return
+        path.unlink()
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        draft.write_bytes(bytes(CELLS * _CELL_BYTES))
-        with suppress(FileExistsError):
+        draft.write_bytes(bytes(size_bytes))
+        with suppress(FileExistsError):  # another process was first
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
