@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -146,8 +148,57 @@ def test_a_client_that_does_not_read_holds_little(
     assert peak_bytes(process) < LIMIT_BYTES
 
 
-def get_health(address: tuple[str, int]) -> None:
+def make_bucket(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, 60) as connection:
+        connection.sendall(b"PUT /labs HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def upload(connection: socket.socket, number: int, size_bytes: int, *, sent_bytes: int) -> None:
+    """Send the head and a part of an object that shares no chunk with another."""
+    stamp = f"object {number} ".encode() * 4096
+    head = f"PUT /labs/at-once/{number} HTTP/1.1\r\nhost: x\r\ncontent-length: {size_bytes}\r\n\r\n"
+    connection.sendall(head.encode() + (stamp + BLOCK)[:sent_bytes])
+
+
+def test_200_uploads_at_once_among_1000_idle_connections_stay_below_200_mib(
+    server: tuple[subprocess.Popen[str], tuple[str, int]],
+) -> None:
+    """Half of them stop in the middle, each with more than its share of the budget; the others get done."""
+    process, address = server
+    make_bucket(address)
+    size_bytes = 4 << 20
+    files_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, files_limit[1]), files_limit[1]))
+    connections = [socket.create_connection(address, 60) for _ in range(1200)]
+    try:
+        stopped, active = connections[:100], connections[100:200]
+
+        def stop(number: int) -> None:
+            upload(stopped[number], number, size_bytes, sent_bytes=size_bytes - 1000)
+
+        def finish(number: int) -> None:
+            upload(active[number], 100 + number, size_bytes, sent_bytes=size_bytes)
+            assert active[number].recv(1000).startswith(b"HTTP/1.1 200")
+
+        at_once(stop, 100)
+        at_once(finish, 100)
+        get_health(address, "at-once/100")
+    finally:
+        for connection in connections:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, files_limit)
+    assert peak_bytes(process) < LIMIT_BYTES, f"{peak_bytes(process) >> 20} MiB"
+
+
+def at_once(action: Callable[[int], None], count: int) -> None:
+    """Do it for each number in a thread of its own."""
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(action, range(count)))
+
+
+def get_health(address: tuple[str, int], key: str = "csv") -> None:
     """A round trip behind all that was asked before."""
     with socket.create_connection(address, 60) as connection:
-        connection.sendall(b"GET /labs/csv HTTP/1.1\r\nhost: x\r\nrange: bytes=-10\r\n\r\n")
+        connection.sendall(f"GET /labs/{key} HTTP/1.1\r\nhost: x\r\nrange: bytes=-10\r\n\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 206")

@@ -66,6 +66,10 @@ class BlockPool:
             return self._free.pop()
         return bytearray(size_bytes)
 
+    def clear(self) -> None:
+        """Keep no buffer: memory is short."""
+        self._free.clear()
+
     def give(self, block: bytearray) -> None:
         """Keep a buffer for later, if it is a whole one."""
         if len(block) == self.block_bytes and len(self._free) < self._keep_count:
@@ -196,6 +200,7 @@ class IncomingBody:
 
     def give_way(self) -> None:
         """Others wait for memory."""
+        self._pool.clear()
         self.crowded = True
         self._owner.body_gives_way()
         self._wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Sequence
@@ -31,18 +32,20 @@ class Aside:
                     self._size_bytes += count
                     view = view[count:]
 
-    def take(self) -> list[bytes]:
-        """Return what was put aside, and forget it."""
+    def take(self) -> list[Buffer]:
+        """Return what was put aside, mapped and not copied, and forget it.
+
+        Good until the next call of `append`.  Raises Unavailable when it is gone.
+        """
         size_bytes, self._size_bytes = self._size_bytes, 0
         if not size_bytes:
             return []
-        data = os.pread(self._file.fileno(), size_bytes, 0)
-        if len(data) != size_bytes:
+        found_bytes = os.fstat(self._file.fileno()).st_size
+        if found_bytes < size_bytes:
             raise Unavailable(
-                f"{len(data)} of {size_bytes} bytes put aside on disk can be read",
-                remedy="write it again",
+                f"{found_bytes} of {size_bytes} bytes put aside on disk can be read", remedy="write it again"
             )
-        return [data]
+        return [memoryview(mmap.mmap(self._file.fileno(), size_bytes, access=mmap.ACCESS_READ))]
 
     def close(self) -> None:
         """Forget everything; safe to call twice."""
