@@ -23,13 +23,13 @@ from figures import GOALS, Figure, of_rounds
 from sidegate.bench import goals
 from sidegate.bench.cells import CELLS, Cell
 from sidegate.bench.corpus import large_object, scale_named
+from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, cpu_ratio, find, ratio
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.servers import Cores, ServerProcess, start_sidecar, start_yardstick
 from sidegate.bench.signing import Signer
 from sidegate.bench.stock import INPUT, make_stock, write_file
 from sidegate.bench.target import Target
-from sidegate.bench.work import work_of
 from sidegate.native.exchange import Rhythm
 
 MEASURED = [cell for cell in CELLS if not cell.needs & {"many", "branch"} and cell.part_of is None]

@@ -5,17 +5,24 @@ Only the compiled ones: the pure twins are two to three orders slower at cutting
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from blake3 import blake3
 
 from corpus import Scale
-from figures import Figure, of_bytes
+from figures import Figure, of_bytes, of_rounds
+from sidegate.bench.servers import Cores, start_yardstick
+from sidegate.bench.signing import Signer
+from sidegate.bench.target import Target
 from sidegate.http.limits import Limits
 from sidegate.http.loops import select_parser
-from sidegate.native import AwsChunkedDecoder, GearScanner, HeadScanner, describe
+from sidegate.native import AwsChunkedDecoder, GearScanner, HeadScanner, describe, select
+from sidegate.native.exchange import Exchange, Rhythm
 from timing import timed
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -168,3 +175,30 @@ class Recorder:
 
     def body_finished(self) -> None:
         raise AssertionError("a read has no body")
+
+
+@pytest.mark.parametrize("mode", ["require", "off"], ids=["compiled", "pure"])
+def test_load(benchmark: Any, scale: Scale, report: Callable[[Figure], None], mode: str) -> None:
+    """What a small exchange costs the load generator itself: it must be less than any server takes."""
+    _, modules = select(mode)
+    with tempfile.TemporaryDirectory(prefix="sidegate-bench-") as folder:
+        file = Path(folder) / "empty"
+        file.write_bytes(b"")
+        cores = Cores.choose()
+        server = start_yardstick("bare", file, cores.server, Path(folder))
+        target = Target(server.endpoint, Signer(server.endpoint.authority, "none", None, time.time))
+        head = target.signer.head("GET", f"/bytes/{4096:021d}")
+        script = modules["load"].Script([Exchange(head, 200, 4096, bytes(4096))])
+        count = max(200, int(20_000 * scale.seconds))
+        try:
+            timing = timed(
+                benchmark,
+                lambda: target.load(script, 16, Rhythm(60.0, count, 60.0, False)),
+                rounds=scale.rounds,
+                warmup_rounds=1,
+            )
+        finally:
+            server.stop()
+    assert timing.answer.answered == count
+    costs = [seconds / count * 1e6 for seconds in timing.cpu_seconds]
+    report(of_rounds(f"load generator, {mode}", "us/req", costs))

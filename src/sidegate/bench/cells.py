@@ -16,9 +16,20 @@ from sidegate.errors import Invalid
 
 Unit = Literal["req/s", "MB/s", "pages/s", "ms"]
 Operation = Literal[
-    "head", "get", "range", "list", "folders", "put", "multipart", "complete", "copy", "part-copy", "open"
+    "head",
+    "get",
+    "range",
+    "list",
+    "folders",
+    "put",
+    "multipart",
+    "complete",
+    "copy",
+    "part-copy",
+    "assemble",
+    "open",
 ]
-Needs = Literal["small", "large", "plain", "table", "listed", "many", "branch"]
+Needs = Literal["small", "large", "plain", "table", "listed", "many", "branch", "alone"]
 Digest = Literal["", "sha256", "crc64nvme"]
 
 
@@ -99,6 +110,10 @@ CELLS: Final[tuple[Cell, ...]] = (
          "copy", "ms", 1, needs=_needs("plain")),
     Cell("part-copy-64m", "UploadPartCopy 64 MiB", "how large objects are renamed",
          "part-copy", "ms", 1, needs=_needs("plain")),
+    Cell("complete-5g", "Complete of 5 GiB", "640 parts, copied from ranges; joining them must not copy",
+         "assemble", "ms", 8, 5 << 30, needs=_needs("large", "alone")),
+    Cell("copy-5g", "CopyObject 5 GiB", "a rename must not depend on the size",
+         "copy", "ms", 1, part_of="complete-5g"),
     Cell("csv-put-64m", "PUT 64 MiB CSV", "text that compresses well",
          "put", "MB/s", 2, 64 * MIB, compressible=True),
     Cell("csv-get-64m", "GET 64 MiB CSV", "the same, read back",
@@ -107,8 +122,8 @@ CELLS: Final[tuple[Cell, ...]] = (
          "open", "req/s", 16, SMALL_BYTES, needs=_needs("branch")),
 )  # fmt: skip
 
-OURS_ALONE: Final[frozenset[Needs]] = frozenset({"many", "branch"})
-"""What only a versioned store, prepared for it, has."""
+OURS_ALONE: Final[frozenset[Needs]] = frozenset({"many", "branch", "alone"})
+"""What only a versioned store, prepared for it, has; `alone`: others would copy gigabytes each time."""
 
 
 def choose(patterns: Sequence[str], known: Sequence[Cell] = CELLS) -> list[Cell]:
@@ -127,4 +142,4 @@ def choose(patterns: Sequence[str], known: Sequence[Cell] = CELLS) -> list[Cell]
 
 def measured_anywhere() -> list[Cell]:
     """Return the cells that any S3 server can be asked."""
-    return [cell for cell in CELLS if not cell.needs & OURS_ALONE]
+    return [cell for cell in CELLS if not (cell.needs & OURS_ALONE) and cell.name != "copy-5g"]

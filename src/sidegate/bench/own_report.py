@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sidegate.bench.goals import BARE, BARE_WRITES, Verdict, best_peer
+from sidegate.bench.goals import BARE, BARE_WRITES, OURS, Verdict, best_peer
 from sidegate.bench.own import OwnRun
 from sidegate.bench.peers import ESSENTIAL
 from sidegate.bench.report import number
@@ -31,6 +31,10 @@ COLUMNS: Final = (
 NUMBERS: Final = frozenset(
     {"ours", "p50 ms", "p99 ms", "CPU µs", "bare", "ours/bare", "best peer", "ours/peer", "is", "by CPU"}
 )
+
+
+RESIDENT_MIB: Final = 200
+"""What a process may have in memory in any cell."""
 
 
 def rows(run: OwnRun) -> Iterator[tuple[str, ...]]:
@@ -88,6 +92,18 @@ def notes(run: OwnRun) -> Iterator[str]:
         yield (
             f"{endpoint['label']}{version}: signatures {endpoint['signatures']}; "
             f"durability: {endpoint['durability']}"
+        )
+    largest = max(
+        (r for r in run.results if r.label.startswith(OURS) and r.resident_bytes),
+        key=lambda r: r.resident_bytes or 0,
+        default=None,
+    )
+    if largest is not None:
+        size = (largest.resident_bytes or 0) / (1 << 20)
+        verdict = "reached" if size < RESIDENT_MIB else "NOT reached"
+        yield (
+            f"largest resident size of ours: {size:.0f} MiB, in {largest.cell.name} on {largest.label}; "
+            f"must stay below {RESIDENT_MIB} MiB: {verdict}"
         )
     if not run.has_essential:
         yield (

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import (
@@ -166,6 +167,29 @@ def part_exchanges(target: Target, key: str, upload: str, count: int, part_bytes
         )
         for number in range(1, count + 1)
     ]
+
+
+def range_copy_exchanges(
+    target: Target, key: str, upload: str, source: str, ranges: Sequence[tuple[int, int]]
+) -> list[Exchange]:
+    """Return the parts of an upload as copies of ranges of an object; ends are exclusive."""
+    found = []
+    for number, (start, end) in enumerate(ranges, 1):
+        fields = {
+            "x-amz-copy-source": source,
+            "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
+            "content-length": "0",
+        }
+        query = [("partNumber", str(number)), ("uploadId", upload)]
+        head = target.signer.head("PUT", f"/{target.writes}/{key}", query, fields, variant=number)
+        found.append(Exchange(head, 200, holds=b"ETag>"))
+    return found
+
+
+def etag_in_body(answer: bytes) -> str:
+    """Return the ETag in the document of an answer to a copy, empty when there is none."""
+    found = re.search(rb"<ETag>(.*?)</ETag>", answer.partition(b"\r\n\r\n")[2])
+    return unescape(found[1].decode(), {"&quot;": '"', "&#34;": '"'}) if found else ""
 
 
 def etag_of(answer: bytes) -> str:

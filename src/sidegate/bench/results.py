@@ -114,7 +114,7 @@ class Result:
             "connections": self.connections,
             "value": self.value,
             "rate": self.rate,
-            "moved_bytes": self.cell.moved_bytes(self.scale),
+            "moved_bytes": 0 if self.cell.unit == "ms" else self.cell.moved_bytes(self.scale),
             "p50_ms": _milliseconds(self.latency(0.5)),
             "p99_ms": _milliseconds(self.latency(0.99)),
             "cpu_us_per_request": None if self.cpu_seconds is None else self.cpu_seconds * 1e6,

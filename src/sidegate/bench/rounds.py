@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
+from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
 from sidegate.bench.target import Target
-from sidegate.bench.work import Work, work_of
+from sidegate.bench.work import Work
 from sidegate.errors import SidegateError
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -131,7 +132,7 @@ class _Side:
                     tally.failed,
                     tally.unanswered,
                     busy if is_whole and tally.idle_seconds else None,
-                    cpu_seconds if is_whole else None,
+                    cpu_seconds if is_whole and result.cell.operation != "assemble" else None,
                     resident,
                 )
             )

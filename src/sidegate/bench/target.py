@@ -29,7 +29,8 @@ class Target:
     `reads` holds what is read, `writes` takes what is written: one bucket, or a
     job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
     with open writes.  `warm` is a folder on the file system that the server
-    stores on.  `only` names the cells that it takes part in.
+    stores on.  `only` names the cells that it takes part in; copies of
+    gigabytes are asked of ours alone.
     """
 
     endpoint: Endpoint
@@ -41,6 +42,7 @@ class Target:
     process: ProcessTree | None = None
     warm: Path | None = None
     is_bare: bool = False
+    is_ours: bool = False
     only: frozenset[str] | None = None
 
     @property

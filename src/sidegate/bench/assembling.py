@@ -1,0 +1,219 @@
+"""Work that makes objects of parts or of other objects: multipart uploads and copies."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from sidegate.bench import plans
+from sidegate.bench.cells import Cell
+from sidegate.bench.client import Client
+from sidegate.bench.corpus import Scale, incompressible, large_object
+from sidegate.bench.target import Target
+from sidegate.bench.work import Basics, next_serial, wrong_bodies
+from sidegate.native import Script
+from sidegate.native.exchange import Rhythm, Tally, bucket_of
+
+COPIES: Final = 20
+
+
+class CopyWork(Basics):
+    """Copies inside of the server, each on its own key or as a part of one upload."""
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        self._upload: str | None = None
+        self._key = plans.written_key(cell, 0)
+        if cell.operation == "part-copy":
+            with target.client() as client:
+                self._upload = client.begin_upload(target.writes, self._key)
+        self._script = Script(plans.copy_exchanges(cell, target, scale, self._upload))
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        limited = replace(rhythm, count=min(rhythm.count, 10 * plans.LARGE_POOL))
+        return {self.cell.name: self.target.load(self._script, self.connections, limited)}
+
+    def verify(self) -> list[str]:
+        """Read a copy back; parts are judged by their answers alone."""
+        if self._upload is not None:
+            return []
+        (source,) = plans.stored_objects(self.cell, self.scale)
+        return wrong_bodies(self.target, [(self._key, lambda: b"".join(source.pieces()))])
+
+    def close(self) -> None:
+        """Abort the upload."""
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            with self.target.client() as client:
+                client.ask("DELETE", f"/{self.target.writes}/{self._key}", [("uploadId", upload)])
+
+
+class MultipartWork(Basics):
+    """Whole uploads in parts, one after another; Complete is timed apart."""
+
+    PART_BYTES = 8 << 20
+    COMPLETE = "complete-64m"
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        # No smaller at any scale: only the last part may be below 5 MiB.
+        self._payload = incompressible(min(self.PART_BYTES, cell.moved_bytes(scale)))
+        self._parts = cell.moved_bytes(scale) // len(self._payload.template)
+        self._limit = max(1, scale.round_bytes // cell.moved_bytes(scale))
+        self._numbers = itertools.count()
+        self._open: tuple[str, str] | None = None
+        self._last: tuple[str, int] | None = None
+
+    def prepare(self) -> None:
+        """Warm the memory that the server will store in."""
+        self.target.warm_memory(self.scale.round_bytes)
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        whole, completing = Tally(), Tally()
+        began = time.perf_counter()
+        with self.target.client() as client:
+            while True:
+                started = time.perf_counter()
+                whole.begun += 1
+                parts, completed = self._one(client, rhythm)
+                whole.idle_seconds += parts.idle_seconds
+                ended = time.perf_counter()
+                whole.seconds = ended - began
+                whole.failed += parts.failed
+                whole.examples += parts.examples[: 3 - len(whole.examples)]
+                if completed is not None:
+                    whole.answered += 1
+                    completing.answered += 1
+                    completing.seconds += completed
+                    whole.latencies[bucket_of(int((ended - started) * 1e9))] += 1
+                    completing.latencies[bucket_of(int(completed * 1e9))] += 1
+                if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or whole.failed:
+                    break
+        completing.begun = completing.answered
+        return {self.cell.name: whole, self.COMPLETE: completing}
+
+    def _one(self, client: Client, rhythm: Rhythm) -> tuple[Tally, float | None]:
+        """Make one upload; returns its parts, and how long Complete took if it came to that."""
+        key = plans.written_key(self.cell, next(self._numbers) % 8)
+        upload = client.begin_upload(self.target.writes, key)
+        self._open = (key, upload)
+        serial = next_serial()
+        script = Script(
+            plans.part_exchanges(self.target, key, upload, self._parts, len(self._payload.template)),
+            self._payload,
+        )
+        parts = self.target.load(
+            script,
+            self.connections,
+            replace(rhythm, seconds=60.0, count=self._parts),
+            first_serial=serial,
+            keep_answers=True,
+        )
+        if parts.answered != self._parts:
+            parts.failed += parts.unanswered
+            self.close()
+            return parts, None
+        body = plans.completion([plans.etag_of(answer) for answer in parts.answers])
+        began = time.perf_counter()
+        client.demand("POST", f"/{self.target.writes}/{key}", [("uploadId", upload)], body)
+        took = time.perf_counter() - began
+        self._open, self._last = None, (key, serial)
+        return parts, took
+
+    def verify(self) -> list[str]:
+        """Read the last upload back."""
+        if self._last is None:
+            return []
+        key, serial = self._last
+        numbers = range(serial, serial + self._parts)
+        return wrong_bodies(self.target, [(key, lambda: b"".join(map(self._payload.of, numbers)))])
+
+    def close(self) -> None:
+        """Abort an upload that did not end."""
+        if self._open is not None:
+            (key, upload), self._open = self._open, None
+            with self.target.client() as client:
+                client.ask("DELETE", f"/{self.target.writes}/{key}", [("uploadId", upload)])
+
+
+class AssembleWork(Basics):
+    """A very large object made of copied ranges; Complete is what counts, then a copy of it."""
+
+    COPY = "copy-5g"
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        self._source = large_object(scale)
+        self._part_bytes = min(MultipartWork.PART_BYTES, scale.large_bytes)
+        self._parts = max(2, cell.moved_bytes(scale) // self._part_bytes)
+        self._key = plans.written_key(cell, 0)
+        self._upload: str | None = None
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round: assemble once, complete, copy a few times."""
+        completing, copying = Tally(begun=1), Tally()
+        with self.target.client() as client:
+            parts = self._copy_parts(client, rhythm)
+            if parts.answered != self._parts:
+                self.close()
+                completing.failed, completing.examples = 1, parts.examples
+                return {self.cell.name: completing, self.COPY: copying}
+            body = plans.completion([plans.etag_in_body(answer) for answer in parts.answers])
+            query = [("uploadId", self._upload or "")]
+            _time(
+                completing, lambda: client.demand("POST", f"/{self.target.writes}/{self._key}", query, body)
+            )
+            self._upload = None
+            source = f"/{self.target.writes}/{self._key}"
+            for _ in range(COPIES):
+                _time(copying, lambda: client.demand("PUT", f"{source}.copy", x_amz_copy_source=source))
+        return {self.cell.name: completing, self.COPY: copying}
+
+    def verify(self) -> list[str]:
+        """Compare a range across parts of the copy, and its length."""
+        with self.target.client() as client:
+            path = f"/{self.target.writes}/{self._key}.copy"
+            length = client.ask("HEAD", path).headers.get("content-length")
+            edge = self._part_bytes
+            answer = client.ask("GET", path, headers={"range": f"bytes={edge - 100}-{edge + 99}"})
+        wanted = self._source.read(*self._range(0))[-100:] + self._source.read(*self._range(1))[:100]
+        if length != str(self._parts * self._part_bytes):
+            return [f"{path} is {length} bytes long"]
+        return (
+            [] if answer.body == wanted else [f"GET of a range of {path}: the answer is not what was copied"]
+        )
+
+    def close(self) -> None:
+        """Abort an upload that did not end."""
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            with self.target.client() as client:
+                client.ask("DELETE", f"/{self.target.writes}/{self._key}", [("uploadId", upload)])
+
+    def _range(self, number: int) -> tuple[int, int]:
+        """Return where a part comes from in the source."""
+        start = number * self._part_bytes % self._source.size_bytes
+        return start, start + self._part_bytes
+
+    def _copy_parts(self, client: Client, rhythm: Rhythm) -> Tally:
+        self._upload = client.begin_upload(self.target.writes, self._key)
+        source = f"/{self.target.reads}/{self._source.key}"
+        ranges = [self._range(number) for number in range(self._parts)]
+        script = Script(plans.range_copy_exchanges(self.target, self._key, self._upload, source, ranges))
+        wanted = replace(rhythm, seconds=60.0, drain_seconds=60.0, count=self._parts)
+        return self.target.load(script, self.connections, wanted, keep_answers=True)
+
+
+def _time(tally: Tally, work: Callable[[], object]) -> None:
+    """Do something once and count how long it took."""
+    began = time.perf_counter()
+    work()
+    took = time.perf_counter() - began
+    tally.begun = tally.answered = tally.answered + 1
+    tally.seconds += took
+    tally.latencies[bucket_of(int(took * 1e9))] += 1

@@ -1,0 +1,90 @@
+"""Work that reads: the same requests over and over, from ours, from a peer, from the yardstick."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Final
+
+from sidegate.bench import plans
+from sidegate.bench.cells import Cell
+from sidegate.bench.corpus import Scale
+from sidegate.bench.target import Target
+from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics
+from sidegate.bench.writing import PutWork
+from sidegate.native import Script
+from sidegate.native.exchange import Exchange, Rhythm, Tally
+
+WRITERS: Final = 2
+
+
+class ReadWork(Basics):
+    """The same requests over and over, from where the last round ended."""
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        self._script = Script(plans.reading_exchanges(cell, target, scale))
+        self._position = 0
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        tally = self.target.load(self._script, self.connections, rhythm, first_position=self._position)
+        self._position += tally.begun
+        return {self.cell.name: tally}
+
+    def verify(self) -> list[str]:
+        """Ask a sample again and compare it in full."""
+        wrong = []
+        count = max(1, min(VERIFIED, VERIFIED_BYTES // max(1, self.cell.moved_bytes(self.scale))))
+        with self.target.client() as client:
+            for one in plans.expectations(self.cell, self.target, self.scale, count):
+                answer = client.ask(one.method, one.path, one.query, dict(one.headers))
+                if answer.status not in (200, 206):
+                    wrong.append(f"{one.method} {one.path}: {answer.error()}")
+                elif not one.matches(answer.body, dict(answer.headers)):
+                    wrong.append(f"{one.method} {one.path}: the answer is not what was stored")
+        return wrong
+
+
+class BareWork(Basics):
+    """The yardstick's part."""
+
+    def __init__(
+        self, cell: Cell, target: Target, scale: Scale, connections: int, exchanges: list[Exchange]
+    ) -> None:
+        super().__init__(cell, target, scale, connections)
+        payload = plans.payload_of(cell, scale) if cell.operation == "put" else None
+        self._script = Script(exchanges, payload)
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        return {self.cell.name: self.target.load(self._script, self.connections, rhythm)}
+
+
+class OpenWork(ReadWork):
+    """Reads of a branch while others write to it; their failures count too."""
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        writing = replace(target, reads=target.branch or "", writes=target.branch or "")
+        self._writing = PutWork(cell, writing, scale, WRITERS)
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        found: list[Tally] = []
+        # The writers sleep between answers, so that the reader keeps its core.
+        sleeping = replace(rhythm, poll=False)
+        thread = threading.Thread(target=lambda: found.append(self._writing.run(sleeping)[self.cell.name]))
+        thread.start()
+        try:
+            ((name, tally),) = super().run(rhythm).items()
+        finally:
+            thread.join()
+        for written in found:
+            tally.failed += written.failed + written.unanswered
+            tally.examples += written.examples
+        return {name: tally}
+
+    def verify(self) -> list[str]:
+        """Compare a sample of what is read, and of what was just written."""
+        return super().verify() + self._writing.verify()

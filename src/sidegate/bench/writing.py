@@ -1,0 +1,122 @@
+"""Work that uploads whole bodies, each of them new: with a digest or without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from sidegate.bench import plans
+from sidegate.bench.cells import Cell
+from sidegate.bench.corpus import Scale
+from sidegate.bench.framing import DigestBodies
+from sidegate.bench.target import Target
+from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics, next_serial, wrong_bodies
+from sidegate.native import Script
+from sidegate.native.exchange import Rhythm, Tally
+
+
+class PutWork(Basics):
+    """Uploads that are checked by nothing; each body is new."""
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        self.payload = plans.payload_of(cell, scale)
+        self.size_bytes = cell.moved_bytes(scale)
+        self.limit = max(connections, scale.round_bytes // self.size_bytes)
+        self.keys = min(scale.written_keys, self.limit)
+        self._position = 0
+        self._script = Script(
+            [
+                plans.put_exchange(cell, target, number, number, self.size_bytes)
+                for number in range(self.keys)
+            ],
+            self.payload,
+        )
+
+    def prepare(self) -> None:
+        """Warm the memory that the server will store in."""
+        self.target.warm_memory(min(self.limit * self.size_bytes, self.scale.round_bytes))
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        tally, _ = self._upload(replace(rhythm, count=min(rhythm.count, self.limit)), self.connections)
+        return {self.cell.name: tally}
+
+    def verify(self) -> list[str]:
+        """Upload a few more and read them back."""
+        count = max(1, min(VERIFIED, self.keys, VERIFIED_BYTES // self.size_bytes))
+        start = self._position
+        tally, serial = self._upload(Rhythm(60.0, count, 60.0, False), min(count, self.connections))
+        if tally.answered != count:
+            return [f"{self.cell.name}: {count - tally.answered} of {count} uploads to be read back failed"]
+        written = [
+            (plans.written_key(self.cell, (start + number) % self.keys), serial + number)
+            for number in range(count)
+        ]
+        return wrong_bodies(self.target, [(key, partial(self.payload.of, one)) for key, one in written])
+
+    def _upload(self, rhythm: Rhythm, connections: int) -> tuple[Tally, int]:
+        serial = next_serial()
+        tally = self.target.load(
+            self._script, connections, rhythm, first_position=self._position, first_serial=serial
+        )
+        self._position += tally.begun
+        return tally, serial
+
+
+class DigestWork(Basics):
+    """Uploads that carry a digest of their body: rendered anew for each round."""
+
+    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
+        super().__init__(cell, target, scale, connections)
+        self._bodies = DigestBodies(cell.digest, plans.payload_of(cell, scale))
+        self._size_bytes = cell.moved_bytes(scale)
+        self._limit = max(connections, scale.round_bytes // self._size_bytes)
+        self._ready: tuple[Script, int, int] | None = None
+
+    def prepare(self) -> None:
+        """Render a round, and warm the memory that the server will store in."""
+        self._ready = self._render(self._limit)
+        self.target.warm_memory(self._limit * self._size_bytes)
+
+    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
+        """Make one round."""
+        script, serial, count = self._ready or self._render(self._limit)
+        self._ready = None  # a body that was sent is not new any more
+        limited = replace(rhythm, count=min(rhythm.count, count))
+        return {self.cell.name: self.target.load(script, self.connections, limited, first_serial=serial)}
+
+    def verify(self) -> list[str]:
+        """Upload a few more and read them back."""
+        count = max(1, min(VERIFIED, self._limit, VERIFIED_BYTES // self._size_bytes))
+        script, serial, _ = self._render(count)
+        tally = self.target.load(
+            script, min(count, self.connections), Rhythm(60.0, count, 60.0, False), first_serial=serial
+        )
+        if tally.answered != count:
+            return [f"{self.cell.name}: {count - tally.answered} of {count} uploads to be read back failed"]
+        bodies = self._bodies.payload
+        return wrong_bodies(
+            self.target,
+            [
+                (plans.written_key(self.cell, number), partial(bodies.of, serial + number))
+                for number in range(count)
+            ],
+        )
+
+    def _render(self, count: int) -> tuple[Script, int, int]:
+        serial = next_serial()
+        exchanges = [
+            plans.put_exchange(
+                self.cell,
+                self.target,
+                number,
+                serial + number,
+                self._bodies.sent_bytes,
+                dict(digested.headers),
+                digested.payload_hash,
+                digested.tail,
+            )
+            for number, digested in enumerate(self._bodies.digests(serial, count))
+        ]
+        return Script(exchanges, self._bodies.framed), serial, count
