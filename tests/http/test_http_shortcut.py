@@ -14,9 +14,11 @@ from http_harness import Launch
 
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment
-from sidegate.http.shortcut import Opening, StreamedAnswer
+from sidegate.http.shortcut import Answer, FileAnswer, Opening, StreamedAnswer
 
 FILE = os.urandom(3_000_000)
+ONE = FILE[5:]
+FILES = {b"/f": FILE, b"/one": ONE}
 
 
 def get(path: bytes, lines: bytes = b"", method: bytes = b"GET") -> bytes:
@@ -24,7 +26,7 @@ def get(path: bytes, lines: bytes = b"", method: bytes = b"GET") -> bytes:
 
 
 class Toy:
-    """Answers `/s…` with its path, `/f` with a file, fails at `/boom`, leaves the rest."""
+    """Answers `/s…` with its path, `/f` and `/one` with a file, fails at `/boom`, leaves the rest."""
 
     wanted_headers: tuple[bytes, ...] = (b"x-wanted",)
     declined_headers: tuple[bytes, ...] = (b"x-declined",)
@@ -34,7 +36,7 @@ class Toy:
         self._fd = fd
         self.found: list[tuple[Any, ...]] = []
 
-    def answer(self, found: tuple[Any, ...], opening: Opening) -> bytes | StreamedAnswer | None:
+    def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
         self.found.append(found[1:])
         path = found[2]
         head = opening(200) + b"by: shortcut\r\nContent-Length: %d\r\n\r\n"
@@ -42,6 +44,10 @@ class Toy:
             raise ValueError("a bug in a shortcut")
         if path == "/f":
             return StreamedAnswer(head % len(FILE), self._segments(), len(FILE))
+        if path == "/one":
+            return FileAnswer(head % len(ONE), FileSegment(self._fd, 5, len(ONE)), self)
+        if path == "/torn":
+            return FileAnswer(head % len(FILE), FileSegment(self._fd, 5, len(FILE)), self)
         if path == "/short":
             return StreamedAnswer(head % 5, iter([b"abc"]), 5)
         return head % len(path) + path.encode() if path.startswith("/s") else None
@@ -55,7 +61,7 @@ async def handler(request: Request) -> Response:
     body = b""
     while block := await request.body.read():
         body += block
-    return Response(200, [(b"by", b"handler")], FILE if request.target == b"/f" else request.target + body)
+    return Response(200, [(b"by", b"handler")], FILES.get(request.target) or request.target + body)
 
 
 @pytest.fixture
@@ -92,7 +98,14 @@ def test_every_mixture_is_answered_in_order(launch: Launch, toy: Toy) -> None:
     put = b"PUT /p HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n123"
     chunked = b"PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n0\r\n\r\n"
     parts = [(get(b"/s"), b"/s"), (put, b"/p123"), (get(b"/f"), FILE), (chunked, b"/p123")]
-    parts += [(get(b"/x"), b"/x"), (get(b"/s2"), b"/s2"), (get(b"/f"), FILE), (get(b"/s3"), b"/s3")]
+    parts += [
+        (get(b"/one"), ONE),
+        (get(b"/one"), ONE),
+        (get(b"/x"), b"/x"),
+        (get(b"/s2"), b"/s2"),
+        (get(b"/f"), FILE),
+        (get(b"/s3"), b"/s3"),
+    ]
     data = b"".join(request for request, _ in parts)
     peer = launch(handler, shortcut=toy).connect()
     for edges in ((len(data),), (1, len(data)), tuple(range(7, len(data), 31)), (100, 200, 300, 301)):
@@ -124,12 +137,32 @@ def test_a_slow_reader_is_waited_for(launch: Launch, toy: Toy) -> None:
     sending.join()
 
 
-def test_an_answer_cut_short_ends_the_connection(launch: Launch, toy: Toy) -> None:
-    peer = launch(handler, shortcut=toy).connect()
-    peer.send(get(b"/short"))
-    assert peer.read_head()[0] == 200
+@pytest.mark.parametrize("path", [b"/short", b"/torn"])
+def test_an_answer_cut_short_ends_the_connection(launch: Launch, toy: Toy, path: bytes) -> None:
+    running = launch(handler, shortcut=toy)
+    peer = running.connect()
+    for _ in range(2):
+        # From the second on, the way past the transport is open already.
+        assert peer.ask(get(b"/one")).body == ONE
+    peer.send(get(path))
+    status, headers = peer.read_head()
+    assert status == 200
     with pytest.raises((EOFError, ConnectionResetError)):
-        peer.read_exactly(5)
+        peer.read_exactly(int(headers["content-length"]))
+    assert running.connect().ask(get(b"/one")).body == ONE
+
+
+def test_a_file_goes_to_slow_readers_and_to_none(launch: Launch, toy: Toy) -> None:
+    running = launch(handler, shortcut=toy)
+    peer = running.connect(receive_buffer_bytes=4096)
+    for _ in range(3):
+        peer.send(get(b"/one"))
+        assert peer.read().body == ONE
+    gone = running.connect(receive_buffer_bytes=4096)
+    gone.send(get(b"/one") * 2)
+    assert gone.read_head()[0] == 200
+    gone.reset()
+    assert peer.ask(get(b"/one")).body == ONE
 
 
 def test_limits_hold_on_the_short_way_too(launch: Launch, toy: Toy) -> None:

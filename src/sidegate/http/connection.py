@@ -205,7 +205,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._intake.head_count += 1
                 if type(answer) is bytes:
                     self._transport.write(answer)
-                else:
+                elif type(answer) is not FileAnswer or not self._sender.send_file(answer.head, answer.file):
                     self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))
         except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
             _log.exception("a shortcut failed")

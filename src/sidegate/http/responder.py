@@ -107,13 +107,13 @@ class Responder:
         self._owner.responded(closes=closes)
 
     def stream(self, request: Request, answer: FileAnswer | StreamedAnswer) -> None:
-        """Send what a shortcut answered; it is not the last on this connection."""
+        """Send what a shortcut answered, or what is left of it; more requests may follow."""
         self._request = request
         self._response = _UNREPORTED
         self._closes = False
         if isinstance(answer, FileAnswer):
             self._keeper = answer.keeper
-            self._sender.send_file(answer.head, answer.file, self._streamed)
+            self._sender.finish_file(self._streamed)
         else:
             self._sender.send(answer.head, answer.segments, answer.length, self._streamed)
 

@@ -38,6 +38,7 @@ class Sender:
     __slots__ = (
         "_copies",
         "_done",
+        "_failure",
         "_file",
         "_head",
         "_loop",
@@ -78,6 +79,8 @@ class Sender:
         self._turn_bytes = TURN_BYTES
         self._raw_bytes = memoryview(b"")
         self._file: FileSegment | None = None
+        # What `send_file` met, for `finish_file` to report.
+        self._failure: Exception | None = None
 
     def send(
         self,
@@ -103,20 +106,23 @@ class Sender:
             self._source = segments
             self._advance()
 
-    def send_file(self, head: bytes, file: FileSegment, done: Callable[[BaseException | None], None]) -> None:
-        """Send a head and one part of a file: in two system calls if the peer keeps up."""
+    def send_file(self, head: bytes, file: FileSegment) -> bool:
+        """Send a head and one part of a file: in two system calls if the peer keeps up.
+
+        Returns whether all of it has left.  If not, `finish_file` must follow.
+        """
         fd, offset, length = file
         raw = self._raw
+        self.begun = False
+        self._turn_bytes = TURN_BYTES
         if (
             raw is None
             or self._copies
             or length < SENDFILE_MIN_BYTES
             or self._transport.get_write_buffer_size()
         ):
-            self.send(head, iter((file,)), length, done)
-            return
-        self.begun = False
-        self._turn_bytes = TURN_BYTES
+            self._head, self._remaining, self._source = head, length, iter((file,))
+            return False
         read_bytes = -offset % PAGE_BYTES
         pages = FileSegment(fd, offset + read_bytes, length - read_bytes)
         rest: FileSegment | None = pages
@@ -129,17 +135,22 @@ class Sender:
             if count == len(head):
                 rest = self._send_pages(raw, pages)
         except (OSError, SegmentTruncated) as error:
-            done(error)
-            return
+            self._failure = error
+            return False
         if rest is None:
-            done(None)
-            return
+            return True
         self._raw_bytes = memoryview(head)[count:]
-        self._file = rest
-        self._remaining = 0
+        self._file, self._remaining, self._source = rest, 0, iter(())
+        return False
+
+    def finish_file(self, done: Callable[[BaseException | None], None]) -> None:
+        """Send the rest of what `send_file` began; `done` as for `send`."""
         self._done = done
-        self._source = iter(())
-        self._advance()
+        failure, self._failure = self._failure, None
+        if failure is None:
+            self._advance()
+        else:
+            self._finish(failure)
 
     @property
     def waits_for_peer(self) -> bool:
