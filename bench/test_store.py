@@ -157,6 +157,25 @@ def test_list_page(benchmark: Any, tree: Tree, entries: list[Entry], scale: Scal
     )
 
 
+def test_list_folders(benchmark: Any, tree: Tree, entries: list[Entry], scale: Scale, report: Report) -> None:
+    """A page of 100 common prefixes: one seek for each, whatever lies below it."""
+    groups = len(entries) // 100
+    starts = iter(range(1 << 30))
+
+    def page() -> tuple[int, bytes]:
+        first = next(starts) * 7919 % max(1, groups - 100)
+        after = listed_key(first * 100)
+        query = ListQuery(2, prefix="keys/", delimiter="/", max_keys=100, after=after)
+        page = page_of(query)
+        tree.collect(page)
+        return first, render_page(INPUT, query, page)
+
+    timing = timed(benchmark, page, 4 * scale.rounds)
+    first, body = timing.answer
+    assert body.count(b"<CommonPrefixes>") == min(100, groups - first - 1)
+    report(of_rounds(f"LIST 100 folders of {groups}, function", "pages/s", [1 / s for s in timing.seconds]))
+
+
 def test_staged_puts(benchmark: Any, store: Store, scale: Scale, report: Report) -> None:
     """One transaction for each file, as PutObject does it."""
     staging = store.stagings.begin_attempt(INPUT, "master")

@@ -4,7 +4,9 @@
 
 `sidegate/native/pure/index.py` defines what all of it does.  A node keeps its
 stored bytes and beside them its keys, whole and joined, so that a search is a
-bisection with memcmp; values are found in place.  The GIL is kept: a page is
+bisection with memcmp; values are found in place.  Of a leaf, `FileHeads` keeps
+a sixth: what a listing says, keys as what they share with the one before, whole
+at the start of each block, and tags that are hexadecimal as bytes.  The GIL is kept: a page is
 collected in less time than a busy thread may take to give it back.
 """
 
@@ -31,6 +33,13 @@ cdef enum:
     FEW_ROWS = 32
     MANY_ROWS = 1024
     GROWTH = 4
+    # Entries of one block in `FileHeads`: a search reads half of one.
+    BLOCK_ENTRIES = 16
+    # How a tag is kept there.
+    TAG_TEXT = 0
+    TAG_HEX = 1
+    TAG_HEX_AND_COUNT = 2
+    TAG_HEX_BYTES = 16
     # An entry takes three bytes at least.
     MIN_ENTRY_BYTES = 3
     # What the offsets in a node can say.
@@ -83,8 +92,12 @@ cdef inline bint begins_with(Slice text, Slice prefix) noexcept nogil:
 
 cdef Py_ssize_t find(Slice text, Py_ssize_t start, Slice sought) noexcept nogil:
     """Return where `sought`, which is not empty, begins in `text`, -1 if nowhere."""
-    cdef const uint8_t* end = text.data + text.length - sought.length + 1
-    cdef const uint8_t* place = text.data + start
+    cdef const uint8_t* end
+    cdef const uint8_t* place
+    if text.length - start < sought.length:
+        return -1
+    end = text.data + text.length - sought.length + 1
+    place = text.data + start
     while place < end:
         place = <const uint8_t*>memchr(place, sought.data[0], end - place)
         if place == NULL:
@@ -106,6 +119,17 @@ cdef int append(Growing* buffer, const void* data, Py_ssize_t length) except -1:
         buffer.data, buffer.capacity = grown, capacity
     memcpy(buffer.data + buffer.length, data, length)
     buffer.length += length
+    return 0
+
+
+cdef int trim(Growing* buffer) except -1:
+    """Give back the room that is left."""
+    cdef uint8_t* shrunk
+    if buffer.length < buffer.capacity and buffer.length:
+        shrunk = <uint8_t*>PyMem_Realloc(buffer.data, buffer.length)
+        if shrunk == NULL:
+            raise MemoryError
+        buffer.data, buffer.capacity = shrunk, buffer.length
     return 0
 
 
@@ -285,12 +309,216 @@ cdef class IndexNode:
         return 0
 
 
+# --- what a listing says of files
+
+cdef struct Summary:
+    uint64_t size_bytes
+    uint64_t modified_us
+    Slice tag
+
+
+cdef bytes read_summary(Slice record, Summary* summary):
+    """Read the head of a record; return what owns the tag if the record does not.  Raises Corrupt."""
+    cdef Reader reader = Reader(record.data, record.length, 0)
+    cdef uint64_t version = 0, flags = 0
+    cdef bytes owner = None
+    cdef bint whole = (
+        read_integer(&reader, &version) == 0 and version == RECORD_VERSION
+        and read_integer(&reader, &flags) == 0 and flags <= (HAS_HASH | EXTERNAL)
+        and read_integer(&reader, &summary.size_bytes) == 0
+    )
+    if whole and flags & HAS_HASH:
+        reader.offset = min(reader.offset + HASH_BYTES, reader.length)
+    if not (whole and read_slice(&reader, &summary.tag) == 0
+            and read_integer(&reader, &summary.modified_us) == 0 and is_ascii(summary.tag)):
+        summary.size_bytes, text, summary.modified_us = explain_record(bytes_of(record))
+        owner = text.encode()
+        summary.tag = slice_of(owner)
+    return owner
+
+
+cdef inline int nibble(uint8_t digit) noexcept nogil:
+    if c"0" <= digit <= c"9":
+        return digit - c"0"
+    return digit - c"a" + 10 if c"a" <= digit <= c"f" else -1
+
+
+cdef bint read_hex(Slice tag, uint8_t* digest) noexcept nogil:
+    """Whether a tag begins with 32 lower-case hexadecimal digits; they are put into `digest`."""
+    cdef int index, high, low
+    if tag.length < 2 * TAG_HEX_BYTES:
+        return False
+    for index in range(TAG_HEX_BYTES):
+        high, low = nibble(tag.data[2 * index]), nibble(tag.data[2 * index + 1])
+        if high < 0 or low < 0:
+            return False
+        digest[index] = <uint8_t>(high << 4 | low)
+    return True
+
+
+cdef int64_t read_count(Slice tag) noexcept nogil:
+    """Return N of a tag that goes on with `-N` behind its digits, -1 for any other."""
+    cdef int64_t count = 0
+    cdef Py_ssize_t index = 2 * TAG_HEX_BYTES + 1
+    if not 2 <= tag.length - 2 * TAG_HEX_BYTES <= 10 or tag.data[index - 1] != c"-" or tag.data[index] == c"0":
+        return -1
+    while index < tag.length:
+        if not c"0" <= tag.data[index] <= c"9":
+            return -1
+        count = 10 * count + (tag.data[index] - c"0")
+        index += 1
+    return count
+
+
+cdef int append_integer(Growing* buffer, uint64_t value) except -1:
+    cdef uint8_t[10] encoded
+    cdef Py_ssize_t length = 0
+    while value >= 0x80:
+        encoded[length] = <uint8_t>(value & 0x7F | 0x80)
+        value >>= 7
+        length += 1
+    encoded[length] = <uint8_t>value
+    return append(buffer, encoded, length + 1)
+
+
+cdef int append_tag(Growing* buffer, Slice tag) except -1:
+    cdef uint8_t[1 + TAG_HEX_BYTES] encoded
+    cdef int64_t count = -1
+    if read_hex(tag, encoded + 1):
+        encoded[0] = TAG_HEX if tag.length == 2 * TAG_HEX_BYTES else TAG_HEX_AND_COUNT
+        count = read_count(tag)
+        if encoded[0] == TAG_HEX or count > 0:
+            append(buffer, encoded, 1 + TAG_HEX_BYTES)
+            return append_integer(buffer, <uint64_t>count) if count > 0 else 0
+    append_integer(buffer, TAG_TEXT)
+    append_integer(buffer, <uint64_t>tag.length)
+    return append(buffer, tag.data, tag.length)
+
+
+cdef Slice expand_tag(Reader* reader, uint8_t* room) noexcept nogil:
+    """Read a tag; its text is where it is kept or, from hexadecimal digits, in `room`."""
+    cdef uint8_t kind = reader.data[reader.offset]
+    cdef const char* digits = b"0123456789abcdef"
+    cdef Slice tag
+    cdef uint64_t count = 0
+    cdef int index, length = 2 * TAG_HEX_BYTES
+    reader.offset += 1
+    if kind == TAG_TEXT:
+        read_slice(reader, &tag)
+        return tag
+    for index in range(TAG_HEX_BYTES):
+        room[2 * index] = digits[reader.data[reader.offset + index] >> 4]
+        room[2 * index + 1] = digits[reader.data[reader.offset + index] & 15]
+    reader.offset += TAG_HEX_BYTES
+    if kind == TAG_HEX_AND_COUNT:
+        read_integer(reader, &count)
+        room[length] = c"-"
+        length += 1 + write_count(room + length + 1, count)
+    return Slice(room, length)
+
+
+cdef inline void skip_tag(Reader* reader) noexcept nogil:
+    cdef uint8_t kind = reader.data[reader.offset]
+    cdef Slice text
+    cdef uint64_t count
+    reader.offset += 1
+    if kind == TAG_TEXT:
+        read_slice(reader, &text)
+        return
+    reader.offset += TAG_HEX_BYTES
+    if kind == TAG_HEX_AND_COUNT:
+        read_integer(reader, &count)
+
+
+cdef int write_count(uint8_t* room, uint64_t count) noexcept nogil:
+    cdef int length = 0, index
+    cdef uint64_t rest = count
+    while rest:
+        rest //= 10
+        length += 1
+    for index in range(length - 1, -1, -1):
+        room[index] = <uint8_t>(48 + count % 10)
+        count //= 10
+    return length
+
+
+@cython.final
+cdef class FileHeads:
+    cdef public bint used
+    cdef Py_ssize_t count
+    cdef Growing entries
+    cdef Growing blocks  # where each begins, uint32_t
+
+    def __cinit__(self, IndexNode leaf not None):
+        cdef Slice key, previous = Slice(NULL, 0)
+        cdef Summary summary
+        cdef Py_ssize_t index, shared
+        cdef uint32_t start
+        if leaf.level != 0:
+            raise ValueError(f"a node of level {leaf.level} has no files")
+        self.count = leaf.count
+        for index in range(leaf.count):
+            key = leaf.key_at(index)
+            shared = 0
+            if index % BLOCK_ENTRIES == 0:
+                start = <uint32_t>self.entries.length
+                append(&self.blocks, &start, sizeof(start))
+            else:
+                while shared < min(key.length, previous.length) and key.data[shared] == previous.data[shared]:
+                    shared += 1
+            previous = key
+            owner = read_summary(leaf.value_at(index), &summary)
+            append_integer(&self.entries, <uint64_t>shared)
+            append_integer(&self.entries, <uint64_t>(key.length - shared))
+            append(&self.entries, key.data + shared, key.length - shared)
+            append_integer(&self.entries, summary.size_bytes)
+            append_integer(&self.entries, summary.modified_us)
+            append_tag(&self.entries, summary.tag)
+        trim(&self.entries)
+        trim(&self.blocks)
+
+    def __dealloc__(self):
+        PyMem_Free(self.entries.data)
+        PyMem_Free(self.blocks.data)
+
+    def __len__(self):
+        return self.count
+
+    @property
+    def memory_bytes(self):
+        return self.entries.capacity + self.blocks.capacity + 200
+
+    cdef inline Reader reader_at(self, Py_ssize_t block) noexcept:
+        return Reader(self.entries.data, self.entries.length, (<const uint32_t*>self.blocks.data)[block])
+
+    cdef Py_ssize_t last_block_to(self, Py_ssize_t low, Slice target) noexcept:
+        """Return the last block from `low` on whose first key is not above `target`, or `low`."""
+        cdef Py_ssize_t high = (self.count + BLOCK_ENTRIES - 1) // BLOCK_ENTRIES - 1, middle
+        cdef uint64_t shared = 0
+        cdef Slice first
+        cdef Reader reader
+        while low < high:
+            middle = (low + high + 1) // 2
+            reader = self.reader_at(middle)
+            read_integer(&reader, &shared)
+            read_slice(&reader, &first)
+            if compare(first, target) <= 0:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
 # --- cursors
 
 cdef class Cursor:
     cdef Slice key
     cdef Slice value  # without data where the name is removed
     cdef bint valid
+
+    cdef bytes summarise(self, Summary* summary):
+        """Say what a listing says of the file stood on; return what owns the tag, if need be."""
+        return read_summary(self.value, summary)
 
     cdef int prepare(self, Py_ssize_t limit, bint folds) except -1:
         """Expect to be read for `limit` names, and to be sent past groups if it `folds`."""
@@ -314,13 +542,25 @@ cdef class TreeCursor(Cursor):
     cdef list nodes
     cdef Py_ssize_t depth
     cdef Py_ssize_t[MAX_DEPTH] places
+    cdef object peek_heads
+    cdef object load_heads
+    cdef FileHeads heads  # stood in below `node`, None in a whole leaf
+    cdef Py_ssize_t index
+    cdef Reader reader  # behind the key stood on
+    cdef Growing name
+    cdef uint8_t[64] tag_room
 
-    def __init__(self, bytes root not None, peek not None, load=None):
+    def __init__(self, bytes root not None, peek not None, load=None, peek_heads=None, load_heads=None):
         self.root = root
         self.peek = peek
         self.load = load
+        self.peek_heads = peek_heads
+        self.load_heads = load_heads
         self.nodes = []
         self.depth = -1
+
+    def __dealloc__(self):
+        PyMem_Free(self.name.data)
 
     cdef int _enter(self, bytes node_id, int level) except -1:
         """Stand on the first entry of a node; `level` is what it must have, or -1."""
@@ -342,7 +582,70 @@ cdef class TreeCursor(Cursor):
         cdef Slice value = self.node.value_at(self.places[self.depth])
         if value.length < HASH_BYTES:
             raise misplaced_node()
-        return self._enter(bytes_of(Slice(value.data, HASH_BYTES)), self.node.level - 1)
+        node_id = bytes_of(Slice(value.data, HASH_BYTES))
+        if self.node.level == 1 and self.peek_heads is not None:
+            return self._enter_heads(node_id)
+        return self._enter(node_id, self.node.level - 1)
+
+    cdef int _enter_heads(self, bytes node_id) except -1:
+        """Stand before the first file of a leaf, from its heads or, if only that is there, whole."""
+        heads = self.peek_heads(node_id)
+        if heads is None:
+            if self.load_heads is None:
+                return self._enter(node_id, 0)
+            heads = self.load_heads(node_id)
+        self.heads = <FileHeads?>heads
+        if not self.heads.count:
+            raise misplaced_node()
+        self.heads.used = True
+        self._begin_block(0)
+        return 1
+
+    cdef void _begin_block(self, Py_ssize_t block) noexcept:
+        self.index = block * BLOCK_ENTRIES - 1
+        self.reader = self.heads.reader_at(block)
+        self.valid = False
+
+    cdef int _next_head(self) except -1:
+        """Go to the next file in the heads; there is one."""
+        cdef uint64_t shared = 0, number = 0
+        cdef Slice rest
+        if self.valid:
+            read_integer(&self.reader, &number)
+            read_integer(&self.reader, &number)
+            skip_tag(&self.reader)
+        read_integer(&self.reader, &shared)
+        read_slice(&self.reader, &rest)
+        self.name.length = <Py_ssize_t>shared
+        append(&self.name, rest.data, rest.length)  # of at least 1 KiB from the first on, so never NULL
+        self.key = Slice(self.name.data, self.name.length)
+        self.value = Slice(self.heads.entries.data, 0)  # not removed; `summarise` has what it says
+        self.index += 1
+        self.valid = True
+        return 1
+
+    cdef int _seek_head(self, Slice target) except -1:
+        cdef Py_ssize_t here = max(self.index, 0) // BLOCK_ENTRIES
+        cdef Py_ssize_t block = self.heads.last_block_to(here, target)
+        if block > here:
+            self._begin_block(block)
+        if not self.valid:
+            self._next_head()
+        while compare(self.key, target) < 0:
+            if self.index + 1 == self.heads.count:
+                raise misplaced_node()
+            self._next_head()
+        return 1
+
+    cdef bytes summarise(self, Summary* summary):
+        cdef Reader reader
+        if self.heads is None:
+            return read_summary(self.value, summary)
+        reader = self.reader
+        read_integer(&reader, &summary.size_bytes)
+        read_integer(&reader, &summary.modified_us)
+        summary.tag = expand_tag(&reader, self.tag_room)
+        return None
 
     cdef int _leave(self) except -1:
         del self.nodes[self.depth]
@@ -353,6 +656,10 @@ cdef class TreeCursor(Cursor):
     cdef int seek(self, Slice target) except -1:
         if self.depth < 0 and not self._enter(self.root, -1):
             return 0
+        if self.heads is not None:
+            if compare(self.node.key_at(self.places[self.depth]), target) >= 0:
+                return self._seek_head(target)
+            self.heads = None
         while self.depth > 0 and compare(self.node.key_at(self.node.count - 1), target) < 0:
             self._leave()
         while True:
@@ -367,8 +674,14 @@ cdef class TreeCursor(Cursor):
                 return self._stand()
             if not self._enter_child():
                 return 0
+            if self.heads is not None:
+                return self._seek_head(target)
 
     cdef int advance(self) except -1:
+        if self.heads is not None:
+            if self.index + 1 < self.heads.count:
+                return self._next_head()
+            self.heads = None
         self.places[self.depth] += 1
         while self.places[self.depth] == self.node.count:
             if self.depth == 0:
@@ -379,6 +692,8 @@ cdef class TreeCursor(Cursor):
         while self.node.level > 0:
             if not self._enter_child():
                 return 0
+            if self.heads is not None:
+                return self._next_head()
         return self._stand()
 
     cdef inline int _stand(self) except -1:
@@ -601,32 +916,19 @@ cdef class PageScan:
 
     cdef int _take(self, Cursor top) except -1:
         """Add a file: its name, and what the head of its record says."""
-        cdef Reader reader = Reader(top.value.data, top.value.length, 0)
-        cdef uint64_t version = 0, flags = 0, size_bytes = 0, modified_us = 0
-        cdef Slice tag
+        cdef Summary summary
         cdef uint32_t end
-        cdef bint whole = (
-            read_integer(&reader, &version) == 0 and version == RECORD_VERSION
-            and read_integer(&reader, &flags) == 0 and flags <= (HAS_HASH | EXTERNAL)
-            and read_integer(&reader, &size_bytes) == 0
-        )
-        if whole and flags & HAS_HASH:
-            reader.offset = min(reader.offset + HASH_BYTES, reader.length)
-        if not (whole and read_slice(&reader, &tag) == 0 and read_integer(&reader, &modified_us) == 0
-                and is_ascii(tag)):
-            size_bytes, text, modified_us = explain_record(bytes_of(top.value))
-            self.odd_tag = text.encode()
-            tag = slice_of(self.odd_tag)
+        self.odd_tag = top.summarise(&summary)
         append(&self.names, top.key.data, top.key.length)
-        append(&self.tags, tag.data, tag.length)
+        append(&self.tags, summary.tag.data, summary.tag.length)
         if self.names.length > MAX_NODE_BYTES or self.tags.length > MAX_NODE_BYTES:
             raise OverflowError("the names of a page have more than 2 GiB")
         end = <uint32_t>self.names.length
         append(&self.name_ends, &end, sizeof(end))
         end = <uint32_t>self.tags.length
         append(&self.tag_ends, &end, sizeof(end))
-        append(&self.sizes, &size_bytes, sizeof(size_bytes))
-        append(&self.times_us, &modified_us, sizeof(modified_us))
+        append(&self.sizes, &summary.size_bytes, sizeof(uint64_t))
+        append(&self.times_us, &summary.modified_us, sizeof(uint64_t))
         self.ends_in_group = False
         return 0
 

@@ -105,11 +105,13 @@ sources = st.lists(st.dictionaries(names, st.one_of(heads, heads, heads, st.none
 class Source:
     """A tree of two levels, or rows, over one dictionary."""
 
-    def __init__(self, module: Any, held: dict[bytes, bytes | None], *, as_tree: bool, cold: int | None):
+    def __init__(
+        self, module: Any, held: dict[bytes, bytes | None], *, as_tree: bool, cold: int | None, leaf: int
+    ):
         self._module = module
         self._held = sorted(held.items())
         self._nodes: dict[bytes, Any] = {}
-        self._cold = cold
+        self._cold, self._leaf, self._with_heads = cold, abs(leaf), leaf > 0
         if as_tree:
             self._root = self._build()
         self.cursor = self._tree() if as_tree else module.RowCursor(self._fetch)
@@ -117,8 +119,8 @@ class Source:
     def _build(self) -> bytes:
         kept = [Entry(key, value) for key, value in self._held if value is not None]
         children = []
-        for start in range(0, len(kept), 3):
-            leaf = kept[start : start + 3]
+        for start in range(0, len(kept), self._leaf):
+            leaf = kept[start : start + self._leaf]
             node_id = b"%032d" % start
             self._nodes[node_id] = self._module.IndexNode(encode_node(0, leaf, len(leaf)))
             children.append(Entry(leaf[-1].key, encode_child(Child(node_id, 1, 1))))  # type: ignore[arg-type]
@@ -128,18 +130,35 @@ class Source:
 
     def _tree(self) -> Any:
         absent = b"%032d" % self._cold if self._cold is not None else b""
-        return self._module.TreeCursor(
-            self._root, lambda node_id: None if node_id == absent else self._nodes[node_id]
-        )
+
+        def peek(node_id: bytes) -> Any:
+            return None if node_id == absent else self._nodes[node_id]
+
+        def peek_heads(node_id: bytes) -> Any:
+            # Of every second leaf the heads are there, of the others the node alone.
+            return None if node_id == absent or int(node_id) % 2 else self._heads(node_id)
+
+        if not self._with_heads:
+            return self._module.TreeCursor(self._root, peek)
+        if self._cold == 3:
+            return self._module.TreeCursor(self._root, peek, None, peek_heads, self._heads)
+        return self._module.TreeCursor(self._root, peek, None, peek_heads)
+
+    def _heads(self, node_id: bytes) -> Any:
+        return self._module.FileHeads(self._nodes[node_id])
 
     def _fetch(self, start: bytes, limit: int) -> list[tuple[bytes, bytes | None]]:
         # A few at a time, however many are asked for, is wrong; so is more.
         return [row for row in self._held if row[0] >= start][:limit]
 
 
-def collected(module: Any, held: list[dict[bytes, Any]], trees: int, cold: int | None, asked: Any) -> Outcome:
+def collected(
+    module: Any, held: list[dict[bytes, Any]], trees: int, cold: int | None, leaf: int, asked: Any
+) -> Outcome:
     page = module.PageScan(*asked)
-    sources = [Source(module, one, as_tree=bool(trees >> n & 1), cold=cold) for n, one in enumerate(held)]
+    sources = [
+        Source(module, one, as_tree=bool(trees >> n & 1), cold=cold, leaf=leaf) for n, one in enumerate(held)
+    ]
     found = page.collect([source.cursor for source in sources])
     columns = page.columns
     return (
@@ -157,13 +176,66 @@ asked = st.tuples(names, names, st.one_of(st.just(b""), names, st.just(b"/")), s
 
 
 @settings(deadline=None, max_examples=500)
-@given(held=sources, trees=st.integers(0, 7), cold=st.sampled_from([None, None, 0, 3, 6]), asked=asked)
-@example(held=[{b"\xff\xff": b"\x01\0\0\0\0"}], trees=0, cold=None, asked=(b"", b"", b"\xff", 5))
+@given(
+    held=sources,
+    trees=st.integers(0, 7),
+    cold=st.sampled_from([None, None, 0, 3, 6]),
+    leaf=st.sampled_from([3, -3, 1, 40]),
+    asked=asked,
+)
+@example(held=[{b"\xff\xff": b"\x01\0\0\0\0"}], trees=0, cold=None, leaf=3, asked=(b"", b"", b"\xff", 5))
 def test_pages_are_collected_alike(
-    held: list[dict[bytes, Any]], trees: int, cold: int | None, asked: tuple[bytes, bytes, bytes, int]
+    held: list[dict[bytes, Any]],
+    trees: int,
+    cold: int | None,
+    leaf: int,
+    asked: tuple[bytes, bytes, bytes, int],
 ) -> None:
-    native = outcome(lambda: collected(native_index, held, trees, cold, asked))
-    assert native == outcome(lambda: collected(pure_index, held, trees, cold, asked))
+    native = outcome(lambda: collected(native_index, held, trees, cold, leaf, asked))
+    assert native == outcome(lambda: collected(pure_index, held, trees, cold, leaf, asked))
+
+
+digits = st.text("0123456789abcdef", min_size=32, max_size=32)
+tags = st.one_of(
+    digits,
+    st.builds("{}-{}".format, digits, st.integers(0, 1 << 40)),
+    st.builds("{}{}".format, digits, st.text("-0129aé", max_size=4)),
+    st.text("0123456789abcdefA", min_size=31, max_size=33),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    held=st.dictionaries(
+        st.text("ab/", max_size=9).map(str.encode),
+        st.builds(
+            lambda size, tag, time: (
+                b"\x01\x00" + encode_integer(size) + encode_bytes(tag.encode()) + encode_integer(time)
+            ),
+            st.integers(0, (1 << 63) - 1),
+            tags,
+            st.integers(0, (1 << 63) - 1),
+        ),
+        max_size=150,
+    ),
+    start=st.text("ab/", max_size=9).map(str.encode),
+    delimiter=st.sampled_from([b"", b"/", b"ab"]),
+)
+def test_heads_say_what_their_leaf_says(held: dict[bytes, bytes], start: bytes, delimiter: bytes) -> None:
+    asked = (start, b"", delimiter, 100)
+    whole = outcome(lambda: collected(native_index, [held], 1, None, -60, asked))
+    for module in (native_index, pure_index):
+        assert whole == outcome(lambda module=module: collected(module, [held], 1, None, 60, asked))  # type: ignore[misc]
+
+
+def test_heads_are_of_a_leaf() -> None:
+    inner = encode_node(1, [Entry(b"a", b"x" * 34)], 1)
+    for module in (native_index, pure_index):
+        with pytest.raises(ValueError, match="level 1"):
+            module.FileHeads(module.IndexNode(inner))
+        with pytest.raises(Corrupt):
+            module.FileHeads(module.IndexNode(encode_node(0, [Entry(b"a", b"torn")], 1)))
+        assert len(module.FileHeads(module.IndexNode(encode_node(0, [], 0)))) == 0
 
 
 @pytest.mark.parametrize(

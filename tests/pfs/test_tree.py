@@ -52,8 +52,22 @@ def test_the_cache_keeps_its_limit(cache: NodeCache) -> None:
     root = tree_of(cache, LARGE)
     small = NodeCache(cache.chunks, limit_bytes=20_000)
     assert len(list(Tree(small, root).files())) == 2000
-    held = sum(node.memory_bytes for node in small._nodes.values())
-    assert held == small._bytes <= 20_000
+    nodes = small._nodes
+    held = sum(node.memory_bytes for node in nodes._kept.values())
+    assert held == nodes._bytes <= 20_000
+
+
+def test_what_was_used_lately_stays(cache: NodeCache) -> None:
+    root = tree_of(cache, LARGE)
+    leaves = [value[:32] for value in cache.get(root).values]
+    room = sum(cache.get(leaf).memory_bytes for leaf in leaves[:2]) + cache.get(root).memory_bytes
+    nodes = NodeCache(cache.chunks, limit_bytes=room)
+    top = nodes.get(root)
+    for leaf in leaves:
+        found = nodes.get(leaf)
+        assert nodes.peek(leaf) is found
+        assert nodes.get(root) is top
+    assert [nodes.peek(leaf) is not None for leaf in leaves].count(True) <= 2 < len(leaves)
 
 
 def test_a_lost_node_is_told(cache: NodeCache) -> None:

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._gear import GearScanner
     from sidegate.native._heads import HeadScanner
-    from sidegate.native._index import Cursor, IndexNode, PageScan, RowCursor, TreeCursor
+    from sidegate.native._index import Cursor, FileHeads, IndexNode, PageScan, RowCursor, TreeCursor
     from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
 
 __all__ = [
     "AwsChunkedDecoder",
     "Cursor",
+    "FileHeads",
     "FramingError",
     "FramingKind",
     "GearScanner",
@@ -94,7 +95,7 @@ if not TYPE_CHECKING:
     Script = _modules["load"].Script
     _index, _listing = _modules["index"], _modules["listing"]
     Cursor, TreeCursor, RowCursor = _index.Cursor, _index.TreeCursor, _index.RowCursor
-    IndexNode, PageScan = _index.IndexNode, _index.PageScan
+    IndexNode, FileHeads, PageScan = _index.IndexNode, _index.FileHeads, _index.PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
 
 

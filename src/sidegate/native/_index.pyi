@@ -40,6 +40,23 @@ class IndexNode:
     def find(self, key: bytes) -> int:
         """Return the first index whose key is not less than `key`, len if there is none."""
 
+@final
+class FileHeads:
+    """What a listing says of the files of a leaf, in about a sixth of its memory.
+
+    Raises ValueError for a node that is no leaf, Corrupt for a damaged record.
+    """
+
+    used: bool
+    """As that of a node."""
+
+    def __init__(self, leaf: IndexNode) -> None: ...
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory the heads take, for cache limits."""
+
+    def __len__(self) -> int: ...
+
 class Cursor:
     """Goes forward over sorted names; for one `PageScan.collect`."""
 
@@ -48,7 +65,9 @@ class TreeCursor(Cursor):
     """Goes over the names of a tree.
 
     A node is asked for with `peek`, which returns None for one that is not in
-    memory, and then with `load`; without `load` the page cannot be collected.
+    memory, and then with `load`; without `load` the page cannot be collected.  A
+    leaf below another node is asked for with `peek_heads` and `load_heads` first,
+    where they are given.
     """
 
     def __init__(
@@ -56,6 +75,8 @@ class TreeCursor(Cursor):
         root: bytes,
         peek: Callable[[bytes], IndexNode | None],
         load: Callable[[bytes], IndexNode] | None = None,
+        peek_heads: Callable[[bytes], FileHeads | None] | None = None,
+        load_heads: Callable[[bytes], FileHeads] | None = None,
     ) -> None: ...
 
 @final

@@ -7,23 +7,57 @@ trees out of old ones.  Nodes are immutable, so they are cached by id.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
-from sidegate.native import IndexNode, PageScan, TreeCursor
+from sidegate.native import FileHeads, IndexNode, PageScan, TreeCursor
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.files import FileRecord, decode_record, decode_size
 from sidegate.pfs.ids import ChunkId, NodeId
 from sidegate.pfs.nodes import Entry, child_id_at, decode_child
 
-NODE_CACHE_BYTES = 48 << 20
+NODE_CACHE_BYTES = 24 << 20
+
+HEADS_CACHE_BYTES = 48 << 20
+"""What listings say of a million files; whole leaves would take five times as much."""
+
+_Kept = TypeVar("_Kept", IndexNode, FileHeads)
+
+
+class _Cache(Generic[_Kept]):
+    """What is known by node id, bounded in bytes; what was used lately gets a second chance.
+
+    A hit is one look-up and takes no lock: readers mark what they pass (`used`),
+    and only what comes in makes others go, in the order they came.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        # Ordered, because a plain dictionary looks through its gaps for the oldest.
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self.peek: Callable[[bytes], _Kept | None] = self._kept.get
+
+    def put(self, node_id: bytes, one: _Kept) -> None:
+        """Keep one, and let the oldest go until all fits; the newest stays."""
+        with self._lock:
+            if node_id in self._kept:
+                return
+            self._kept[node_id] = one
+            self._bytes += one.memory_bytes
+            while self._bytes > self._limit_bytes and len(self._kept) > 1:
+                oldest, other = self._kept.popitem(last=False)
+                if other.used or other is one:
+                    other.used = False
+                    self._kept[oldest] = other
+                else:
+                    self._bytes -= other.memory_bytes
 
 
 class NodeCache:
-    """Nodes by id, bounded in bytes; one that was used lately gets a second chance.
-
-    A hit is one look-up and takes no lock: readers mark what they pass (`used`),
-    and only a node that comes in makes others go, in the order they came.
-    """
+    """Nodes by id, and of leaves that were listed what a listing says."""
 
     def __init__(
         self,
@@ -34,37 +68,31 @@ class NodeCache:
         """`read` returns a chunk that was verified, from `chunks` unless given."""
         self.chunks = chunks
         self._read = read or chunks.get
-        self._limit_bytes = limit_bytes
-        self._nodes: dict[bytes, IndexNode] = {}
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self.peek: Callable[[bytes], IndexNode | None] = self._nodes.get
+        self._nodes: _Cache[IndexNode] = _Cache(limit_bytes)
+        self._heads: _Cache[FileHeads] = _Cache(HEADS_CACHE_BYTES)
+        self.peek = self._nodes.peek
         """Return a node that is in memory, without I/O, else None."""
+        self.peek_heads = self._heads.peek
+        """Return the heads of a leaf's files that are in memory, without I/O, else None."""
 
     def get(self, node_id: bytes) -> IndexNode:
         """Return a node; raises Corrupt when it is lost or damaged."""
-        node = self._nodes.get(node_id)
-        if node is not None:
+        node = self.peek(node_id)
+        if node is None:
+            node = IndexNode(self._read(ChunkId(node_id)))
+            self._nodes.put(node_id, node)
+        else:
             node.used = True
-            return node
-        node = IndexNode(self._read(ChunkId(node_id)))
-        with self._lock:
-            if node_id not in self._nodes:
-                self._nodes[node_id] = node
-                self._bytes += node.memory_bytes
-                self._make_room()
         return node
 
-    def _make_room(self) -> None:
-        """Let the oldest nodes go until the rest fits; the newest stays."""
-        while self._bytes > self._limit_bytes and len(self._nodes) > 1:
-            oldest = next(iter(self._nodes))
-            node = self._nodes.pop(oldest)
-            if node.used:
-                node.used = False
-                self._nodes[oldest] = node
-            else:
-                self._bytes -= node.memory_bytes
+    def get_heads(self, node_id: bytes) -> FileHeads:
+        """Return the heads of a leaf's files; raises Corrupt when it is lost or damaged."""
+        heads = self.peek_heads(node_id)
+        if heads is None:
+            leaf = self.peek(node_id)
+            heads = FileHeads(leaf if leaf is not None else IndexNode(self._read(ChunkId(node_id))))
+            self._heads.put(node_id, heads)
+        return heads
 
 
 class Tree:
@@ -109,11 +137,13 @@ class Tree:
 
     def collect_from_memory(self, page: PageScan) -> bool:
         """Collect a page if all of it is in memory, without I/O; return whether it was."""
-        return page.collect((TreeCursor(self.root, self._cache.peek),))
+        cache = self._cache
+        return page.collect((TreeCursor(self.root, cache.peek, None, cache.peek_heads),))
 
     def cursor(self) -> TreeCursor:
         """Return what goes over the tree, for a page."""
-        return TreeCursor(self.root, self._cache.peek, self._cache.get)
+        cache = self._cache
+        return TreeCursor(self.root, cache.peek, cache.get, cache.peek_heads, cache.get_heads)
 
     def entries(self, start: bytes = b"") -> Iterator[Entry]:
         """Yield the raw entries with key >= `start`, in order."""

@@ -32,6 +32,8 @@ GROWTH = 4
 
 Load = Callable[[bytes], "IndexNode"]
 Peek = Callable[[bytes], "IndexNode | None"]
+LoadHeads = Callable[[bytes], "FileHeads"]
+PeekHeads = Callable[[bytes], "FileHeads | None"]
 Fetch = Callable[[bytes, int], Sequence[tuple[bytes, bytes | None]]]
 
 
@@ -133,11 +135,28 @@ class IndexNode:
         return bisect_left(self.keys, key)
 
 
+class FileHeads:
+    """What a listing says of a leaf's files; see `sidegate.native._index`."""
+
+    level = 0
+
+    def __init__(self, leaf: IndexNode) -> None:
+        if leaf.level != 0:
+            raise ValueError(f"a node of level {leaf.level} has no files")
+        self.used = False
+        self.keys = leaf.keys
+        self.values = [read_summary(value) for value in leaf.values]
+        self.memory_bytes = sum(map(len, self.keys)) + 300 * len(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
 class Cursor:
     """Stands on a name, `key` with `value` (None: removed), or at the end: `key` None."""
 
     key: bytes | None = None
-    value: bytes | None = None
+    value: bytes | Summary | None = None
 
     def prepare(self, limit: int, *, folds: bool) -> None:
         """Expect to be read for `limit` names, and to be sent past groups if it `folds`."""
@@ -154,18 +173,36 @@ class Cursor:
 class TreeCursor(Cursor):
     """Goes over the names of a tree; see `sidegate.native._index`."""
 
-    def __init__(self, root: bytes, peek: Peek, load: Load | None = None) -> None:
+    def __init__(
+        self,
+        root: bytes,
+        peek: Peek,
+        load: Load | None = None,
+        peek_heads: PeekHeads | None = None,
+        load_heads: LoadHeads | None = None,
+    ) -> None:
         self._root = root
         self._peek = peek
         self._load = load
-        self._path: list[tuple[IndexNode, int]] = []
+        self._peek_heads = peek_heads
+        self._load_heads = load_heads
+        self._path: list[tuple[IndexNode | FileHeads, int]] = []
+
+    def _find(self, node_id: bytes, level: int) -> IndexNode | FileHeads | None:
+        """Return a node, of a leaf that has a parent the heads unless only the whole is there."""
+        if level == 0 and self._peek_heads is not None:
+            heads = self._peek_heads(node_id)
+            if heads is not None:
+                return heads
+            if self._load_heads is not None:
+                return self._load_heads(node_id)
+        node = self._peek(node_id)
+        return self._load(node_id) if node is None and self._load is not None else node
 
     def _enter(self, node_id: bytes, level: int) -> bool:
-        node = self._peek(node_id)
+        node = self._find(node_id, level)
         if node is None:
-            if self._load is None:
-                return False
-            node = self._load(node_id)
+            return False
         if level >= 0 and (node.level != level or not len(node)):
             raise misplaced_node()
         node.used = True
@@ -174,8 +211,8 @@ class TreeCursor(Cursor):
 
     def _enter_child(self) -> bool:
         node, place = self._path[-1]
-        value = node.value(place)
-        if len(value) < HASH_BYTES:
+        value = node.values[place]
+        if not isinstance(value, bytes) or len(value) < HASH_BYTES:
             raise misplaced_node()
         return self._enter(value[:HASH_BYTES], node.level - 1)
 
@@ -319,7 +356,8 @@ class PageScan:
                 ready = _seek_past(cursors, group)
                 continue
             if value is not None:
-                self._files.append((name, read_summary(value)))
+                summary = value if isinstance(value, Summary) else read_summary(value)
+                self._files.append((name, summary))
                 self.last = name
             ready = all(cursor.advance() for cursor in cursors if cursor.key == name)
         return False
@@ -332,7 +370,7 @@ class PageScan:
         return None if cut < 0 else name[: cut + len(self._delimiter)]
 
 
-def _topmost(cursors: list[Cursor]) -> tuple[bytes | None, bytes | None]:
+def _topmost(cursors: list[Cursor]) -> tuple[bytes | None, bytes | Summary | None]:
     """Return the least name and its value at the first cursor that has it; None at the end."""
     least = min((cursor.key for cursor in cursors if cursor.key is not None), default=None)
     value = next((cursor.value for cursor in cursors if cursor.key == least), None)
