@@ -57,7 +57,7 @@ def test_the_cost_is_what_changed(path: str) -> None:
     after = apply(cache, before, changes_of({path: None}))
     fresh = NodeCache(cache.chunks)
     assert [(found.path, found.kind) for found in compare(fresh, before, after)] == [(path, "removed")]
-    assert len(fresh._nodes) <= 8 * (cache.get(before).level + 1)
+    assert len(fresh._nodes._kept) <= 8 * (cache.get(before).level + 1)
 
 
 def test_one_tree_within_another_is_found_whole(cache: NodeCache) -> None:

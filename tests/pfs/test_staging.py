@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from pfs.samples import Clock, put
 from sidegate.errors import Conflict, NotFound, Precondition
-from sidegate.pfs import staging as staging_module
+from sidegate.pfs import staged_rows
 from sidegate.pfs.catalog.database import note_change
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
-from sidegate.pfs.staging import changed_rows
+from sidegate.pfs.staged_rows import changed_rows
 from sidegate.pfs.store import Store
 
 
@@ -30,7 +30,7 @@ def test_a_staging_is_a_sorted_map(store: Store) -> None:
 
 
 def test_more_files_than_a_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging_module, "_PAGE", 3)
+    monkeypatch.setattr(staged_rows, "_PAGE", 3)
     staging = store.stagings.begin_attempt("labs", "master")
     record = put(store, b"x")
     for count in range(8):

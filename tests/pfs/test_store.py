@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from pfs.samples import content, noise, put
 from sidegate.errors import AlreadyExists, Corrupt, NotFound, Unsupported
 from sidegate.pfs.layout import RawSlice
-from sidegate.pfs.staging import changed_rows
+from sidegate.pfs.staged_rows import changed_rows
 from sidegate.pfs.store import Store
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pfs.samples import commit_files, put
 from sidegate.errors import Precondition
-from sidegate.pfs import staging as staging_module
+from sidegate.pfs import staged_rows
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.store import Store
 
@@ -57,7 +57,7 @@ def test_an_expectation_sees_the_layers(store: Store) -> None:
 
 
 def test_many_pages_in_several_layers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging_module, "_PAGE", 3)
+    monkeypatch.setattr(staged_rows, "_PAGE", 3)
     record, newer = put(store, b"1"), put(store, b"2")
     commit_files(store, "labs", {f"f{n:02}": b"0" for n in range(0, 40, 2)})
     store.stagings.write_open("labs", "master", [(f"f{n:02}", record) for n in range(0, 40, 3)])
@@ -77,7 +77,7 @@ def test_many_pages_in_several_layers(store: Store, monkeypatch: pytest.MonkeyPa
 def test_a_commit_that_finishes_takes_nothing_out_of_a_listing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging_module, "_PAGE", 2)
+    monkeypatch.setattr(staged_rows, "_PAGE", 2)
     record = put(store, b"1")
     store.stagings.write_open("labs", "master", [(f"f{n}", record) for n in range(9)])
     seen = []

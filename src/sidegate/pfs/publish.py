@@ -25,7 +25,8 @@ from sidegate.pfs.ids import CommitId, new_commit_id
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.nodes import Entry
 from sidegate.pfs.seams import canonical_extents
-from sidegate.pfs.staging import StagingInfo, delete_staging, ensure_branch, staged_rows
+from sidegate.pfs.staged_rows import staged_rows
+from sidegate.pfs.staging import StagingInfo, delete_staging, ensure_branch
 from sidegate.pfs.tree import NodeCache, Tree
 from sidegate.pfs.tree_edit import Change, apply, build
 

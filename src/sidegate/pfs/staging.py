@@ -25,22 +25,10 @@ from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.pending import is_pending, open_key
+from sidegate.pfs.staged_rows import FILES, StagedRow, select_records, staged_rows
 from sidegate.pfs.staged_writes import Companion, Expectation
 
 Purpose = Literal["attempt", "open", "finishing"]
-
-_PAGE = 1000
-
-StagedRow = tuple[bytes, bytes | None]
-"""A path and its encoded record, None where the path is removed."""
-
-_SELECT_ROWS = (
-    select(STAGED.c.path, STAGED.c.record)
-    .where(STAGED.c.staging == bindparam("staging"), STAGED.c.path >= bindparam("start"))
-    .order_by(STAGED.c.path)
-    .limit(bindparam("limit"))
-)
-_ROWS, _FILES = Prepared(_SELECT_ROWS), Prepared(_SELECT_ROWS.where(STAGED.c.record.is_not(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +130,7 @@ class Staging:
         """Collect a page of the staging's files."""
 
         def fetch(start: bytes, limit: int) -> Sequence[StagedRow]:
-            return self._database.fetch(_FILES, {"staging": self.id, "start": start, "limit": limit})
+            return self._database.fetch(FILES, {"staging": self.id, "start": start, "limit": limit})
 
         page.collect((RowCursor(fetch),))
 
@@ -364,18 +352,6 @@ def select_staged(connection: Connection, staging: str, path: bytes) -> FileReco
     return decode_record(data) if data is not None else None
 
 
-def select_records(
-    connection: Connection, staging: str, paths: Sequence[bytes]
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield (path, encoded record or None) of those paths that have a row."""
-    for first in range(0, len(paths), _PAGE):
-        query = select(STAGED.c.path, STAGED.c.record).where(
-            STAGED.c.staging == staging, STAGED.c.path.in_(paths[first : first + _PAGE])
-        )
-        for row in connection.execute(query):
-            yield row.path, row.record
-
-
 def _upsert_staged(count: int) -> Executable:
     statement = insert(STAGED).values([dict.fromkeys(STAGED.c.keys()) for _ in range(count)])
     return statement.on_conflict_do_update(
@@ -418,36 +394,6 @@ def _clear_staged(count: int) -> Executable:
 
 
 _CLEAR_STAGED = BulkStatement(_clear_staged, 1, leading=2)
-
-
-def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[StagedRow]:
-    """Yield (path, encoded record or None) from `start` on, a page of rows at a time."""
-    following: bytes | None = start
-    while following is not None:
-        with database.read() as connection:
-            rows, following = select_staged_page(connection, staging, following)
-        yield from rows
-
-
-def select_staged_page(
-    connection: Connection, staging: str, start: bytes
-) -> tuple[Sequence[StagedRow], bytes | None]:
-    """Return some rows from `start` on, and where the next page starts, None at the end."""
-    rows = select_staged_rows(connection, staging, start, _PAGE)
-    return rows, rows[-1][0] + b"\0" if len(rows) == _PAGE else None
-
-
-def changed_rows(connection: Connection, staging: str, after: int) -> list[tuple[bytes, bytes | None]]:
-    """Return the (path, record or None) rows that were written above a sequence."""
-    query = select(STAGED.c.path, STAGED.c.record).where(
-        STAGED.c.staging == staging, STAGED.c.sequence > after
-    )
-    return [(row.path, row.record) for row in connection.execute(query)]
-
-
-def select_staged_rows(connection: Connection, staging: str, start: bytes, limit: int) -> Sequence[StagedRow]:
-    """Return the first rows from `start` on, sorted by path."""
-    return _ROWS.fetch(connection, {"staging": staging, "start": start, "limit": limit})
 
 
 def staged_totals(database: Database, staging: str) -> int:

@@ -20,13 +20,11 @@ from sidegate.pfs.catalog.schema import STAGED
 from sidegate.pfs.commits import select_commit
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.pending import open_key
+from sidegate.pfs.staged_rows import select_records, select_staged_page, select_staged_rows
 from sidegate.pfs.staged_writes import Companion, Expectation, StagedTarget
 from sidegate.pfs.staging import (
     Stagings,
     select_pending,
-    select_records,
-    select_staged_page,
-    select_staged_rows,
 )
 from sidegate.pfs.tree import NodeCache, Tree
 
