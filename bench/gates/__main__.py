@@ -114,8 +114,9 @@ def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:
     failed = {verdict.cell for verdict in verdicts if verdict.outcome == FAILED}
     if failed:
         print(f"once more: {', '.join(sorted(failed))}", file=sys.stderr, flush=True)
-        again = Measurement(failed_kinds(verdicts), tuple(cell for cell in cells if cell.name in failed))
-        for cell in again.cells:
+        # All cells of that kind, for some leave warm what others find.
+        again = Measurement(failed_kinds(verdicts), cells)
+        for cell in cells:
             measured[cell.name] = comparison.better_of(measured[cell.name], again.figures(cell))
         verdicts = judge(known, environment, cells, measured, first.not_measured)
     for line in comparison.report(verdicts):
