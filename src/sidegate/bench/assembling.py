@@ -13,7 +13,7 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.client import Client
 from sidegate.bench.corpus import Scale, incompressible, large_object
 from sidegate.bench.target import Target
-from sidegate.bench.work import Basics, next_serial, wrong_bodies
+from sidegate.bench.work import Basics, expected, next_serial, wrong_bodies
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally, bucket_of
 
@@ -67,10 +67,12 @@ class MultipartWork(Basics):
         self._numbers = itertools.count()
         self._open: tuple[str, str] | None = None
         self._last: tuple[str, int] | None = None
+        self._tally: Tally | None = None
 
-    def prepare(self) -> None:
+    def prepare(self, seconds: float) -> None:
         """Warm the memory that the server will store in."""
-        self.target.warm_memory(self.scale.round_bytes)
+        count = expected(self._tally, seconds, 2, self._limit)
+        self.target.warm_memory(count * self.cell.moved_bytes(self.scale))
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
@@ -95,6 +97,7 @@ class MultipartWork(Basics):
                 if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or whole.failed:
                     break
         completing.begun = completing.answered
+        self._tally = whole
         return {self.cell.name: whole, self.COMPLETE: completing}
 
     def _one(self, client: Client, rhythm: Rhythm) -> tuple[Tally, float | None]:

@@ -74,7 +74,7 @@ class _Side:
             self.work = work_of(cell, self.target, self._settings.scale, self._connections)
             if self.work is None:
                 return False
-            self.work.prepare()
+            self.work.prepare(self._settings.duration_seconds * WARMING_SHARE)
             tallies = self.work.run(self._settings.rhythm(WARMING_SHARE))
         except SidegateError as error:
             self.whole.refused = error.message
@@ -91,7 +91,7 @@ class _Side:
         try:
             if self.work is None or self.whole.refused:
                 return
-            self.work.prepare()
+            self.work.prepare(self._settings.duration_seconds)
             if process is not None:
                 process.forget_peak()
             before = process.cpu_seconds() if process is not None else 0.0

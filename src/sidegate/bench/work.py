@@ -18,7 +18,10 @@ from sidegate.bench.target import Target
 from sidegate.native.exchange import Rhythm, Tally
 
 VERIFIED: Final = 16
-VERIFIED_BYTES: Final = 256 << 20
+VERIFIED_BYTES: Final = 128 << 20
+
+HEADROOM: Final = 1.5
+"""How much more than in the last round is made ready."""
 
 _serials = itertools.count(time.time_ns(), 1 << 24)
 
@@ -26,8 +29,8 @@ _serials = itertools.count(time.time_ns(), 1 << 24)
 class Work(Protocol):
     """A cell on a server."""
 
-    def prepare(self) -> None:
-        """Make ready what the next round sends."""
+    def prepare(self, seconds: float) -> None:
+        """Make ready what the next round sends, which lasts so long."""
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round; returns what was found by cell."""
@@ -48,7 +51,7 @@ class Basics:
     scale: Scale
     connections: int
 
-    def prepare(self) -> None:
+    def prepare(self, seconds: float) -> None:
         """Need nothing."""
 
     def verify(self) -> list[str]:
@@ -57,6 +60,13 @@ class Basics:
 
     def close(self) -> None:
         """Leave nothing open."""
+
+
+def expected(tally: Tally | None, seconds: float, least: int, most: int) -> int:
+    """Return how many requests a round will make at most, by what the last one did."""
+    if tally is None or not tally.seconds:
+        return min(least, most)
+    return max(least, min(most, int(HEADROOM * tally.answered / tally.seconds * seconds)))
 
 
 def next_serial() -> int:

@@ -10,7 +10,7 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
 from sidegate.bench.framing import DigestBodies
 from sidegate.bench.target import Target
-from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics, next_serial, wrong_bodies
+from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics, expected, next_serial, wrong_bodies
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -25,6 +25,7 @@ class PutWork(Basics):
         self.limit = max(connections, scale.round_bytes // self.size_bytes)
         self.keys = min(scale.written_keys, self.limit)
         self._position = 0
+        self._last: Tally | None = None
         self._script = Script(
             [
                 plans.put_exchange(cell, target, number, number, self.size_bytes)
@@ -33,14 +34,15 @@ class PutWork(Basics):
             self.payload,
         )
 
-    def prepare(self) -> None:
+    def prepare(self, seconds: float) -> None:
         """Warm the memory that the server will store in."""
-        self.target.warm_memory(min(self.limit * self.size_bytes, self.scale.round_bytes))
+        count = expected(self._last, seconds, 2 * self.connections, self.limit)
+        self.target.warm_memory(count * self.size_bytes)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
-        tally, _ = self._upload(replace(rhythm, count=min(rhythm.count, self.limit)), self.connections)
-        return {self.cell.name: tally}
+        self._last, _ = self._upload(replace(rhythm, count=min(rhythm.count, self.limit)), self.connections)
+        return {self.cell.name: self._last}
 
     def verify(self) -> list[str]:
         """Upload a few more and read them back."""
@@ -73,18 +75,21 @@ class DigestWork(Basics):
         self._size_bytes = cell.moved_bytes(scale)
         self._limit = max(connections, scale.round_bytes // self._size_bytes)
         self._ready: tuple[Script, int, int] | None = None
+        self._last: Tally | None = None
 
-    def prepare(self) -> None:
+    def prepare(self, seconds: float) -> None:
         """Render a round, and warm the memory that the server will store in."""
-        self._ready = self._render(self._limit)
-        self.target.warm_memory(self._limit * self._size_bytes)
+        count = expected(self._last, seconds, 2 * self.connections, self._limit)
+        self._ready = self._render(count)
+        self.target.warm_memory(count * self._size_bytes)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         script, serial, count = self._ready or self._render(self._limit)
         self._ready = None  # a body that was sent is not new any more
         limited = replace(rhythm, count=min(rhythm.count, count))
-        return {self.cell.name: self.target.load(script, self.connections, limited, first_serial=serial)}
+        self._last = self.target.load(script, self.connections, limited, first_serial=serial)
+        return {self.cell.name: self._last}
 
     def verify(self) -> list[str]:
         """Upload a few more and read them back."""
