@@ -15,8 +15,9 @@ from sidegate.pfs.layout import Layout
 from sidegate.pfs.store import Store
 from sidegate.s3.objects import ObjectDescription
 
-CACHE_BYTES = 32 << 20
-_ENTRY_BYTES = 2600
+CACHE_BYTES = 48 << 20
+# Without extents and headers, with its place in the cache; measured with tracemalloc, CPython 3.11, 2026-11.
+_ENTRY_BYTES = 500
 _BLOCK_COPIES = 6
 """How often the bytes of an object's headers are kept: as items, lines, and ends of heads."""
 

@@ -21,7 +21,8 @@ from sidegate.pfs.packs import PackFile
 MAX_EXTENTS = 16384
 """Longer files are looked up piece by piece instead: about 16 GiB."""
 
-_EXTENT_MEMORY_BYTES = 320
+# Measured with tracemalloc over 58 extents, CPython 3.11, 2026-11.
+_EXTENT_MEMORY_BYTES = 800
 
 
 class RawSlice(NamedTuple):
