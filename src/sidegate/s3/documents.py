@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, fromstring
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -29,8 +29,7 @@ MAX_DELETED_KEYS: Final = 1000
 _NUMBER = re.compile(r"\s*(\d{1,10})\s*", re.ASCII).fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedPart:
+class CompletedPart(NamedTuple):
     """One part as CompleteMultipartUpload lists it; `checksums` as (algorithm, base64)."""
 
     number: int
@@ -159,7 +158,7 @@ def _parse_deleted(element: Element) -> DeletedKey:
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
-    return (child for child in element if _local_name(child) == name)
+    return (child for child in element if _local_tag(child.tag) == name)
 
 
 def _text(element: Element, name: str) -> str | None:

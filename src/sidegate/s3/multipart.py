@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidegate.s3.checksums import (
     ALGORITHMS,
@@ -89,8 +90,7 @@ class ListPartsRequest:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
+class StoredPart(NamedTuple):
     """A part as it was uploaded; `checksums` as (algorithm, base64)."""
 
     number: int
