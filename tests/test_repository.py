@@ -45,7 +45,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 def repository_files() -> list[Path]:
     """Return the files that belong to the repository, without what was built from them."""
-    top = [path for path in ROOT.iterdir() if path.is_file()]
+    top = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]  # a work tree's
     below = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     kept = [path for path in top + below if path.suffix not in BINARY]
     return sorted(path for path in kept if not {"__pycache__", ".hypothesis"}.intersection(path.parts))
