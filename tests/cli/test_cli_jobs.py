@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -31,6 +32,14 @@ done
 LIST_BUCKETS = """
 import os, urllib.request
 print(urllib.request.urlopen(os.environ["S3_ENDPOINT"] + "/").read().decode())
+"""
+
+
+PUT_FIVE = """
+import os, urllib.request
+for number in range(5):
+    url = f"{os.environ['S3_ENDPOINT']}/out/{number}"
+    urllib.request.urlopen(urllib.request.Request(url, data=b"content %d" % number, method="PUT"))
 """
 
 
@@ -93,6 +102,21 @@ def test_a_job_with_s3_sees_its_buckets(filled) -> None:
     assert (done.code, done.row["state"]) == (0, "SUCCESS")
     assert "<Name>labs</Name>" in done.err
     assert "<Name>out</Name>" in done.err
+
+
+@pytest.mark.parametrize(("durability", "waits_for_each"), [("process", False), ("disk", True)])
+def test_durability_says_what_each_write_waits_for(
+    filled, monkeypatch, durability: str, waits_for_each: bool
+) -> None:
+    """The commit waits for the disk either way; five writes, one after another, wait only with `disk`."""
+    Path("put.py").write_text(PUT_FIVE)
+    spec = write_spec(s3_out=True, transform={"cmd": [sys.executable, "put.py"]})
+    synced: list[int] = []
+    fdatasync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(fd), fdatasync(fd)))
+    assert filled("run", spec, "--durability", durability).code == 0
+    assert synced
+    assert (len(synced) >= 5) is waits_for_each, synced
 
 
 def test_a_spec_can_be_yaml_on_the_standard_input(filled) -> None:
