@@ -72,7 +72,7 @@ def test_the_bucket_itself_can_be_written_to(bench: Bench, local: OnLocalDisk, c
 def test_not_applicable_staging_committers_cannot_write_to_the_bucket_itself(
     bench: Bench, committer: str
 ) -> None:
-    """They compute an empty key; the answer is quick and names it, and nothing is committed."""
+    """They compute an empty key; the answer names it, and nothing is committed."""
     outcome = bench.submit(committer, WRITE, "s3a://labs", "s3a://out", "root")
     assert outcome.code == 1
     assert not bench.has_commit()

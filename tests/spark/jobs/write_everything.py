@@ -47,8 +47,8 @@ def formats() -> None:
 
 
 def root() -> None:
-    """Into the bucket itself."""
-    csv.write.mode("append").parquet(TARGET)
+    """Into the bucket itself; Hadoop 3.3 takes a path without the slash for a relative one."""
+    csv.write.mode("append").parquet(f"{TARGET}/")
 
 
 def many() -> None:
