@@ -6,6 +6,7 @@ Gives the job runner its gateways and runs the open gateway.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -53,6 +54,9 @@ SIDECAR_GRACE_SECONDS = 2.0
 
 BASE_DOMAIN = "s3.localhost"
 """`BUCKET.s3.localhost` names a bucket; whatever ends in localhost is this machine (RFC 6761, 6.3)."""
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +211,27 @@ class ServeSettings:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `HOST`; raises Invalid."""
+    """Return host and port of `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (loopback); raises Invalid."""
     host, separator, port = address.rpartition(":")
     if not separator or address.endswith("]"):
-        host, port = address, "0"
+        raise Invalid(f"address {address!r} has no port", remedy=f"use {address}:PORT, with 0 for a free one")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise Invalid(f"address {address!r} is not valid", remedy="use HOST:PORT with a port from 0 to 65535")
     return host, int(port)
+
+
+def parse_domain(name: str) -> str:
+    """Return a domain below which buckets are host names, as Host headers are compared; raises Invalid.
+
+    Letters, digits and hyphens in labels (RFC 1123 section 2.1), and no address: that has no names below it.
+    """
+    domain = name.lower().rstrip(".")
+    if _DOMAIN.fullmatch(domain) is None or domain.replace(".", "").isdigit():
+        raise Invalid(
+            f"--domain {name!r} is no host name", remedy="use a name such as s3.example.org", domain=name
+        )
+    return domain
 
 
 def check_exposure(settings: ServeSettings) -> None:

@@ -106,6 +106,15 @@ def test_it_leaves_nothing_behind(bench: Bench, serve: Callable[..., MemoryS3]) 
     assert len([request for request in server.requests if request.startswith("PUT /sidegate-bench-")]) > 40
 
 
+def test_what_cannot_be_removed_is_said_at_the_end(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve("keeps buckets")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head")
+    (bucket,) = server.buckets
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("LEFT BEHIND: ")
+    assert f"the bucket {bucket} is left behind: 409" in last
+
+
 def test_two_servers_stand_side_by_side(bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
     one, other = serve(), serve()
     done = bench(
@@ -224,6 +233,8 @@ def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) 
         (("http://x", "--profile", "nope"), "no profile 'nope'"),
         (("a=http://x", "a=http://y"), "two endpoints are called 'a'"),
         (("--compare", "one.json", "two.json"), "there is no file 'one.json'"),
+        (("http://x", "--compare", "one.json", "two.json"), "leave out '[LABEL=]URL...'"),
+        (("--compare", "one.json", "two.json", "--html", "c.html"), "leave out '--html'"),
     ],
 )
 def test_bad_usage_is_one_sentence(bench: Bench, words: tuple[str, ...], message: str) -> None:

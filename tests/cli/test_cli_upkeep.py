@@ -78,6 +78,11 @@ def test_etags_are_md5_where_asked(run, tmp_path: Path) -> None:
         (["--address", "0.0.0.0:0"], 4, "serving on 0.0.0.0 without keys would let anyone"),
         (["--address", "127.0.0.1:x"], 2, "address '127.0.0.1:x' is not valid; use HOST:PORT"),
         (["--address", "127.0.0.1:70000"], 2, "is not valid"),
+        (["--address", "localhost"], 2, "'localhost' has no port; use localhost:PORT, with 0 for a free one"),
+        (["--domain", ""], 2, "--domain '' is no host name; use a name such as"),
+        (["--domain", "http://x"], 2, "--domain 'http://x' is no host name"),
+        (["--domain", "a..b"], 2, "--domain 'a..b' is no host name"),
+        (["--domain", "127.0.0.1"], 2, "--domain '127.0.0.1' is no host name"),
         (["--finish-after", "soon"], 2, "'soon' is not a time such as 5s, 2m or 1h30m"),
         (["--finish-after", "0s"], 2, "'0s' is not above zero"),
         (["--durability", "none"], 2, "'none' is not one of"),
@@ -99,11 +104,25 @@ def test_half_a_key_is_refused(run, monkeypatch) -> None:
     )
 
 
-def test_an_address_that_is_taken_is_said_so(run) -> None:
+def test_serve_that_ends_names_what_no_commit_holds(run, tmp_path: Path) -> None:
+    with serving(tmp_path, "--finish-after", "never") as (endpoint, process):
+        put(f"{endpoint}/labs/x", b"hello")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert said.decode().splitlines()[-2:] == [
+        "stopped",
+        "labs@master has writes that no commit holds yet; `sidegate commit finish labs@master` makes one",
+    ]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_address_that_is_taken_is_said_so(run, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        outcome = run("serve", "--address", f"127.0.0.1:{taken.getsockname()[1]}")
+        port = taken.getsockname()[1]
+        outcome = run("serve", "--address", f"127.0.0.1:{port}", "--workers", workers)
     assert outcome.code == 1
-    assert outcome.error.endswith("choose another address or port")
+    said = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another address or port"
+    assert outcome.error == said
 
 
 # -- doctor and version ------------------------------------------------------

@@ -63,8 +63,13 @@ def test_a_short_beginning_is_no_id(store: Store, history: list[Commit]) -> None
 def test_a_branch_before_its_first_commit(store: Store) -> None:
     store.branches.create("labs", "new")
     assert store.commits.head("labs", "new") is None
-    with pytest.raises(NotFound, match="no finished commit yet"):
+    with pytest.raises(NotFound, match="no finished commit yet") as caught:
         store.commits.resolve("labs", "new")
+    assert caught.value.remedy == "`sidegate file put FILE labs@new` makes one"
+    store.stagings.open_commit("labs", "new")
+    with pytest.raises(NotFound, match="no finished commit yet") as caught:
+        store.commits.resolve("labs", "new")
+    assert caught.value.remedy == "`sidegate commit finish labs@new` makes one of what was written to it"
     with pytest.raises(NotFound):
         store.commits.head("labs", "none")
 

@@ -128,7 +128,7 @@ def remove(client: Client, place: Place) -> str | None:
 def _left(place: Place, answer: Answer | None) -> str | None:
     if answer is None or answer.status in (200, 204, 404):
         return None
-    return f"the empty bucket {place.bucket} is left behind: {answer.error()}"
+    return f"the bucket {place.bucket} is left behind: {answer.error()}"
 
 
 def _put(target: Target, key: str, size_bytes: int) -> Exchange:

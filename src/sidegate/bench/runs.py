@@ -57,22 +57,31 @@ def run(request: Request, tell: Tell) -> Document:
     """Measure and return the run; `tell` gets what happens, line by line.
 
     Raises Invalid, Denied, Unsupported, Refused and Unavailable when a server
-    cannot be measured at all; wrong answers are in the document.
+    cannot be measured at all; wrong answers, and what could not be removed, are in
+    the document.
     """
     request.check()
+    left_behind: list[str] = []
+
+    def tell_left(line: str) -> None:
+        left_behind.append(line)
+        tell(line)
+
     with ExitStack() as stack:
-        targets = [_prepare(request, endpoint, stack, tell) for endpoint in request.endpoints]
+        targets = [_prepare(request, endpoint, stack, tell, tell_left) for endpoint in request.endpoints]
         results = measure(request.cells, targets, request.settings, tell)
     endpoints = [{"label": one.label, "url": one.url} for one in request.endpoints]
-    return document_of(results, request.settings, endpoints, sign=request.style)
+    document = document_of(results, request.settings, endpoints, sign=request.style)
+    document["left_behind"] = left_behind
+    return document
 
 
-def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell: Tell) -> Target:
+def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell: Tell, tell_left: Tell) -> Target:
     process = ProcessTree(request.pids[endpoint.label]) if endpoint.label in request.pids else None
     signer = Signer(endpoint.authority, request.style, request.keys, time.time)
     client = stack.enter_context(Client(endpoint, signer))
     place = claim(client, endpoint.label, request.bucket, use_existing=request.use_existing)
-    stack.callback(_clean, client, endpoint.label, place, tell)
+    stack.callback(_clean, client, endpoint.label, place, tell_left)
     target = Target(endpoint, signer, place.path, place.path, process=process)
     tell(f"loading {endpoint.label}")
     load(target, request.cells, request.settings.scale)

@@ -124,11 +124,13 @@ def print_document(document: Document) -> None:
 
 
 def print_failures(document: Document) -> None:
-    """Print what was wrong or missing, with an example for each cell and server."""
+    """Print what was wrong or missing, with an example for each cell and server, and what was left behind."""
     from sidegate.bench import report
 
     for line in report.failures(document):
         note(f"WRONG: {line}")
+    for line in document.get("left_behind", ()):
+        note(f"LEFT BEHIND: {line}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str]) -> None:

@@ -86,11 +86,16 @@ def command(
     Loads its data once into a bucket that it makes, measures each cell in
     rounds that alternate between the servers, checks every answer, and removes
     what it stored. Any wrong answer makes the exit code 1.
+
+    A server that keeps history may refuse to remove the bucket, and the last
+    lines say so; give `sidegate serve` --finish-after never, so that it makes
+    no commit meanwhile.
     """
     from sidegate.bench.cells import measured_anywhere
     from sidegate.bench.runs import run
 
     if compare is not None:
+        _refuse_beside_compare(ctx)
         _compare(*compare)
         return
     if list_cells:
@@ -157,6 +162,17 @@ def _parse_pid(text: str) -> tuple[str, int]:
     if not separator or not pid.isascii() or not pid.isdigit():
         raise Invalid(f"--pid {text!r} is not valid", remedy="use LABEL=PID, with the label of an endpoint")
     return label, int(pid)
+
+
+def _refuse_beside_compare(ctx: click.Context) -> None:
+    """Refuse what a comparison would not heed; raises click.UsageError."""
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name != "compare" and ctx.params[name]:
+            raise click.UsageError(
+                f"--compare measures nothing: leave out {parameter.get_error_hint(ctx)}", ctx
+            )
 
 
 def _compare(old_path: Path, new_path: Path) -> None:

@@ -101,7 +101,7 @@ def command(
     With several workers each connection is served by one process, and all
     see each other's writes at once. One that dies is replaced.
     """
-    from sidegate.app import ServeSettings, parse_address, serve
+    from sidegate.app import ServeSettings, parse_address, parse_domain, serve
 
     host, port = parse_address(address)
     loop, parser = choose_http(os.environ)
@@ -114,7 +114,7 @@ def command(
         parser=parser,
         md5_tags=etag == "md5",
         access_keys=_access_keys(os.environ),
-        base_domains=(*DEFAULT_DOMAINS, *domain),
+        base_domains=(*DEFAULT_DOMAINS, *map(parse_domain, domain)),
         workers=workers or default_workers(),
     )
 
@@ -128,7 +128,11 @@ def command(
 
     with open_store(ctx, durability) as store:
         serve(store, settings, announce)
+        waiting = [info for info in store.stagings.all() if info.purpose == "open"]
     note("stopped")
+    for info in waiting:
+        branch = f"{info.repo}@{info.branch}"
+        note(f"{branch} has writes that no commit holds yet; `sidegate commit finish {branch}` makes one")
 
 
 def _access_keys(environment: Mapping[str, str]) -> dict[str, str] | None:

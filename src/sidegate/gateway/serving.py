@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -108,8 +110,11 @@ async def _listen(gateway: Gateway, context: Context, options: Options) -> Serve
 
 def address_taken(host: str, port: int, error: OSError) -> Unavailable:
     """Return what is raised when an address cannot be listened on."""
+    # asyncio adds the address to what the system says; the resolver has numbers of its own.
+    system = error.errno is not None and not isinstance(error, socket.gaierror)
+    said = os.strerror(error.errno) if system and error.errno is not None else error.strerror or error
     return Unavailable(
-        f"cannot listen on {host} port {port}: {error.strerror or error}",
+        f"cannot listen on {host} port {port}: {said}",
         remedy="choose another address or port",
     )
 

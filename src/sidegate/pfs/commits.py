@@ -77,7 +77,7 @@ class Commits:
         with self._database.read() as connection:
             commit = self._resolve(connection, repo, match["base"])
             if commit is None:
-                raise NotFound(f"branch {repo}@{match['base']} has no finished commit yet", repo=repo)
+                raise _nothing_finished(connection, repo, match["base"])
             for _ in range(_count_steps(match["steps"])):
                 if commit.parent is None:
                     raise NotFound(f"commit {commit.id} has no parent, so {repo}@{reference} does not exist")
@@ -137,6 +137,17 @@ class Commits:
         Raises Conflict when another commit follows or was made from it.
         """
         self._database.write(lambda connection: _delete(connection, commit))
+
+
+def _nothing_finished(connection: Connection, repo: str, branch: str) -> NotFound:
+    written = connection.execute(select(STAGINGS.c.id).where(is_pending(repo, branch)).limit(1)).first()
+    return NotFound(
+        f"branch {repo}@{branch} has no finished commit yet",
+        remedy=f"`sidegate commit finish {repo}@{branch}` makes one of what was written to it"
+        if written is not None
+        else f"`sidegate file put FILE {repo}@{branch}` makes one",
+        repo=repo,
+    )
 
 
 def select_commit(connection: Connection, commit: CommitId) -> Commit:
