@@ -21,7 +21,7 @@ import pytest
 from corpus import Scale
 from figures import GOALS, Figure, of_rounds
 from sidegate.bench import goals
-from sidegate.bench.cells import CELLS, Cell
+from sidegate.bench.cells import CELLS, OURS_ALONE, Cell
 from sidegate.bench.corpus import large_object, scale_named
 from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, cpu_ratio, find, ratio
@@ -32,7 +32,7 @@ from sidegate.bench.stock import INPUT, make_stock, write_file
 from sidegate.bench.target import Target
 from sidegate.native.exchange import Rhythm
 
-MEASURED = [cell for cell in CELLS if not cell.needs & {"many", "branch"} and cell.part_of is None]
+MEASURED = [cell for cell in CELLS if not cell.needs & OURS_ALONE and cell.part_of is None]
 
 
 @dataclass(frozen=True, slots=True)
