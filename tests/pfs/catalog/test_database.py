@@ -126,3 +126,17 @@ def test_a_lookup_sees_what_is_committed_and_keeps_no_snapshot(store: Store) -> 
     for number in range(3):
         assert store.database.lookup(statement, {"name": "labs"})[0][0] == number
         store.repos.create(f"r{number}")
+
+
+def test_an_interrupt_that_invalidates_the_connection_is_what_is_raised(store: Store) -> None:
+    """Ctrl-C within a statement: SQLAlchemy gives the connection up, and the next write has another."""
+
+    def interrupted(connection: Connection) -> None:
+        insert(connection, "half")
+        connection.invalidate()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.database.write(interrupted)
+    assert store.database.write(lambda connection: insert(connection, "whole")) == "whole"
+    assert names(store) == {"whole"}

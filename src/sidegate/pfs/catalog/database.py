@@ -201,7 +201,8 @@ class Database:
         """Close the writer's connection, which undoes what it had not committed."""
         connection, self._writer, self._writer_is_durable = self._writer, None, None
         if connection is not None:
-            connection.info.pop(_CHANGED, None)
+            if not connection.invalidated:  # by an interrupt in a statement: what it noted is gone with it
+                connection.info.pop(_CHANGED, None)
             connection.close()
 
     def close(self) -> None:
