@@ -293,6 +293,12 @@ def open_engine(path: Path) -> Engine:
             if isinstance(explained, SidegateError):
                 raise explained from context.original_exception
 
+    @event.listens_for(engine, "invalidate")
+    def undo(connection: Any, _record: object, _error: object) -> None:
+        # Closing is not enough: while a traceback holds a cursor, SQLite keeps the transaction and its lock.
+        if connection.in_transaction:
+            connection.rollback()
+
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin where the code says so
