@@ -19,7 +19,7 @@ from sidegate.errors import Invalid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sidegate.pfs.store import Durability
+    from sidegate.pfs.store import Durability, Store
 
 DEFAULT_ADDRESS = "127.0.0.1:30600"
 """The port that Pachyderm gives its S3 gateway (its manual, "S3 Gateway")."""
@@ -128,11 +128,15 @@ def command(
 
     with open_store(ctx, durability) as store:
         serve(store, settings, announce)
-        waiting = [info for info in store.stagings.all() if info.purpose == "open"]
-    note("stopped")
-    for info in waiting:
-        branch = f"{info.repo}@{info.branch}"
-        note(f"{branch} has writes that no commit holds yet; `sidegate commit finish {branch}` makes one")
+        note("stopped")
+        _note_open_commits(store)
+
+
+def _note_open_commits(store: Store) -> None:
+    for info in store.stagings.all():
+        if info.purpose == "open":
+            branch = f"{info.repo}@{info.branch}"
+            note(f"{branch} has writes that no commit holds yet; `sidegate commit finish {branch}` makes one")
 
 
 def _access_keys(environment: Mapping[str, str]) -> dict[str, str] | None:
