@@ -6,16 +6,22 @@ import json
 import os
 import shlex
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from sidegate.bench.endpoints import parse_endpoint
 from sidegate.bench.peers import PEERS, installed
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.servers import Cores, ServerProcess
+from sidegate.bench.signing import Signer
+from sidegate.bench.target import Target
 from sidegate.cli.main import sidegate
 from sidegate.errors import NotFound, Unavailable
 
@@ -96,6 +102,55 @@ def test_a_process_tree_counts_its_children() -> None:
     before = tree.cpu_seconds()
     sum(range(1_000_000))
     assert tree.cpu_seconds() > before
+
+
+BUSY_SECONDS = 0.4
+BUSY_THEN_IDLE = f"""
+import time
+until = time.process_time() + {BUSY_SECONDS}
+print("here", flush=True)
+while time.process_time() < until:
+    pass
+time.sleep(60)
+"""
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_until_stopped(pid: int) -> None:
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
+def test_a_server_that_is_not_measured_rests() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY_THEN_IDLE], stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            server.stdout.readline()
+            tree = ProcessTree(server.pid)
+            endpoint = parse_endpoint("http://127.0.0.1:1")
+            target = Target(endpoint, Signer(endpoint.authority, "none", None, time.time), process=tree)
+            with replace(target, pausable=True).awake():
+                assert state_of(server.pid) != "T"
+            wait_until_stopped(server.pid)
+            assert tree.cpu_seconds() >= BUSY_SECONDS, "it was stopped with work under way"
+            with replace(target, pausable=True).awake():
+                assert state_of(server.pid) != "T"
+            tree.resume()
+            with target.awake():
+                pass
+            assert state_of(server.pid) != "T", "it is not ours to stop"
+        finally:
+            server.kill()
+
+
+def test_a_server_that_never_rests_is_not_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as server:
+        try:
+            assert not ProcessTree(server.pid).settle(0.2)
+        finally:
+            server.kill()
 
 
 def test_a_process_that_is_not_there() -> None:

@@ -173,7 +173,9 @@ class _Arena:
                     answer = client.ask("PUT", f"/{BUCKET}")
                 if answer.status not in (200, 204):
                     raise Refused(f"{label} made no bucket: {answer.error()}")
-                load(target, cells, self._settings.scale)
+                target = replace(target, pausable=True)
+                with target.awake():
+                    load(target, cells, self._settings.scale)
             except SidegateError as error:
                 self._tell(f"{label} takes no part: {error.message}")
                 continue

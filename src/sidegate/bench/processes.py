@@ -1,18 +1,25 @@
 """Server processes seen from outside: CPU time and memory of one and its children.
 
-Read from the kernel, so that watching costs the server nothing.
+Read from the kernel, so that watching costs the server nothing.  Those of peers
+are stopped while others are measured.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from sidegate.errors import NotFound, Unsupported
 
 _PROC = Path("/proc")
+IDLE_SHARE: Final = 0.1
+"""Of a core: a server that uses less has nothing under way."""
+
+_LOOK_SECONDS: Final = 0.05
 
 
 class ProcessTree:
@@ -47,6 +54,40 @@ class ProcessTree:
                 # The clock id of another process, as glibc's clock_getcpuclockid makes it.
                 self._last_seen[pid] = time.clock_gettime((~pid << 3) | 2)
         return sum(self._last_seen.values())
+
+    def settle(self, patience_seconds: float) -> bool:
+        """Wait until it has nothing under way; False when the patience ends first."""
+        deadline = time.monotonic() + patience_seconds
+        before = self.cpu_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+            now = self.cpu_seconds()
+            if now - before < IDLE_SHARE * _LOOK_SECONDS and not self._has_runnable():
+                return True
+            before = now
+        return False
+
+    def pause(self) -> None:
+        """Stop all of it where it is (SIGSTOP): it takes no time from others."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._send(signal.SIGCONT)
+
+    def _has_runnable(self) -> bool:
+        """Whether a thread runs, waits for a core or for the disk: a waiting one uses no CPU time."""
+        for pid in self.members():
+            for path in _PROC.joinpath(str(pid), "task").glob("*/stat"):
+                with suppress(OSError):
+                    if path.read_text().rpartition(")")[2].split()[0] in ("R", "D"):
+                        return True
+        return False
+
+    def _send(self, number: signal.Signals) -> None:
+        for pid in self.members():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def resident_bytes(self) -> int:
         """Return the largest resident size since `forget_peak`, or else since the start, summed."""

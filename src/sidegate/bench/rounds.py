@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
@@ -19,6 +20,7 @@ from sidegate.bench.work import Work
 from sidegate.errors import SidegateError
 from sidegate.native.exchange import Rhythm, Tally
 
+T = TypeVar("T")
 WARMING_SHARE = 0.25
 WITHOUT_LIMIT = 1 << 40
 
@@ -66,6 +68,11 @@ class _Side:
             cell.name: Result(cell, target.label, settings.scale, self._connections) for cell in cells
         }
         self.whole = self.results[cells[0].name]
+
+    def in_turn(self, step: Callable[[], T]) -> T:
+        """Take a step while the servers that others measure rest."""
+        with self.target.awake():
+            return step()
 
     def begin(self) -> bool:
         """Prepare, check a sample, warm up; whether there are to be rounds."""
@@ -145,13 +152,13 @@ def _measure_cell(cells: Sequence[Cell], targets: Sequence[Target], settings: Se
     sides = [_Side(cells, target, settings) for target in targets]
     with ExitStack() as stack:
         for side in sides:
-            stack.callback(side.close)
-        ready = [side for side in sides if side.begin()]
+            stack.callback(side.in_turn, side.close)
+        ready = [side for side in sides if side.in_turn(side.begin)]
         for number in range(settings.rounds):
             for side in reversed(ready) if number % 2 else ready:
-                side.round()
+                side.in_turn(side.round)
         for side in ready:
-            side.end()
+            side.in_turn(side.end)
     asked = [side for side in sides if side.work is not None or side.whole.refused]
     return [result for side in asked for result in side.results.values()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,7 @@ class ServerProcess:
     def stop(self) -> None:
         """End it in its own way, and what does not end then at once."""
         self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)  # it may be paused
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

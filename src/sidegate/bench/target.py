@@ -7,6 +7,8 @@ is a failure of the server, not of the run.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
 CONNECT_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
 _BLOCK = bytes(1 << 20)
 
 
@@ -30,7 +33,8 @@ class Target:
     job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
     with open writes.  `warm` is a folder on the file system that the server
     stores on.  `only` names the cells that it takes part in; copies of
-    gigabytes are asked of ours alone.
+    gigabytes are asked of ours alone.  `pausable`: its process belongs to the run
+    and keeps no lease, so that it can be stopped while others are measured.
     """
 
     endpoint: Endpoint
@@ -44,6 +48,7 @@ class Target:
     is_bare: bool = False
     is_ours: bool = False
     only: frozenset[str] | None = None
+    pausable: bool = False
 
     @property
     def label(self) -> str:
@@ -53,6 +58,25 @@ class Target:
     def client(self) -> Client:
         """Return a client for what is not measured."""
         return Client(self.endpoint, self.signer)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let the server run, and be done with what it was asked before another has its turn.
+
+        Some go on with requests whose connection is closed (rclone reads whole objects
+        and digests them), on the core where the next one is measured.
+        """
+        if self.process is None:
+            yield
+            return
+        if self.pausable:
+            self.process.resume()
+        try:
+            yield
+        finally:
+            self.process.settle(SETTLE_SECONDS)
+            if self.pausable:
+                self.process.pause()
 
     def load(
         self,
