@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 from gates import comparison, counting, stored
@@ -32,13 +33,19 @@ PROFILES = Path("build") / "gates"
 
 KINDS = ("instructions", "calls", "ratio")
 
+ATTEMPTS = 3
+"""How often what fails is measured: a machine that is busy for half a minute fails nothing."""
+
+RATIO_RUNS = 3
+"""How many ratios are accepted as one, by their median: processes started anew differ by a tenth."""
+
 T = TypeVar("T")
 
 
 class Measurement:
     """What was measured of some cells, and what could not be."""
 
-    def __init__(self, kinds: Sequence[str], cells: Sequence[Cell]) -> None:
+    def __init__(self, kinds: Sequence[str], cells: Sequence[Cell], ratio_runs: int = 1) -> None:
         self.cells = cells
         self.not_measured: dict[str, str] = {}
         self._instructions: dict[str, float] = {}
@@ -47,9 +54,8 @@ class Measurement:
         if "calls" in kinds:
             self._calls = self._measured("calls", counting.count_calls) or {}
         if "ratio" in kinds:
-            self._ratios = (
-                self._measured("ratio", lambda stores, cells, _: measure_ratios(stores, cells)) or {}
-            )
+            runs = [self._measured("ratio", _ratios_over) or {} for _ in range(ratio_runs)]
+            self._ratios = {name: median(run[name] for run in runs) for name in runs[0] if all(runs)}
         if "instructions" in kinds:
             self._instructions = self._measured("instructions", counting.count_instructions) or {}
 
@@ -72,6 +78,10 @@ class Measurement:
             return None
         print(f"measured {kind}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         return found
+
+
+def _ratios_over(stores: Stores, cells: Sequence[Cell], _profiles: Path) -> dict[str, float]:
+    return measure_ratios(stores, cells)
 
 
 def main(arguments: Sequence[str], folder: Path = stored.FOLDER) -> int:
@@ -106,13 +116,15 @@ def reference(folder: Path, base: Path | None) -> Stored:
 
 
 def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:
-    """Compare; what fails is measured a second time, and the better of both counts."""
+    """Compare; what fails is measured again, up to three times in all, and the best counts."""
     environment = describe_environment()
     first = Measurement(kinds, cells)
     measured = {cell.name: first.figures(cell) for cell in cells}
     verdicts = judge(known, environment, cells, measured, first.not_measured)
-    failed = {verdict.cell for verdict in verdicts if verdict.outcome == FAILED}
-    if failed:
+    for _ in range(ATTEMPTS - 1):
+        failed = {verdict.cell for verdict in verdicts if verdict.outcome == FAILED}
+        if not failed:
+            break
         print(f"once more: {', '.join(sorted(failed))}", file=sys.stderr, flush=True)
         # All cells of that kind, for some leave warm what others find.
         again = Measurement(failed_kinds(verdicts), cells)
@@ -168,7 +180,7 @@ def accept(reason: str, kinds: Sequence[str], cells: Sequence[Cell], folder: Pat
             file=sys.stderr,
         )
         return 1
-    found = Measurement(kinds, cells)
+    found = Measurement(kinds, cells, RATIO_RUNS)
     if found.not_measured:
         for kind, why in found.not_measured.items():
             print(f"gates: nothing is stored, for {kind} cannot be measured here: {why}", file=sys.stderr)

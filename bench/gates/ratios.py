@@ -2,6 +2,8 @@
 
 Both servers answer the same volleys: one request on each of a few connections,
 then all answers.  CPU time, not rates: neighbours on the machine disturb it less.
+The yardstick writes bodies to a file, as ours does: what memory and page cache
+cost on a machine meets both.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from corpus import SMALL_BYTES
 from gates.cells import PART_BYTES, RANGE_BYTES, Cell, request, requests_of
 from gates.connection import Connection
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
+from sidegate.bench.target import warm_memory
 
 CONNECTIONS = 8
 PAIRS = 5
 PAIR_SECONDS = 0.25
 PAGE_BYTES = 300_000
 STOP_SECONDS = 15
+WARM_BYTES = 1 << 30
+"""What a cell that writes stores at most; fresh memory of a virtual machine is seven times dearer."""
 
 BARE = {
     "HEAD 4 KiB": request("HEAD", f"/{'head':/<31}"),
@@ -38,7 +43,7 @@ BARE = {
     "LIST 1000": request("GET", f"/bytes/{PAGE_BYTES:021d}"),
     "multipart part 4 MiB": request("PUT", f"/drop/{0:021d}", body=bytes(PART_BYTES)),
 }
-"""What the yardstick is asked for in each cell that is compared with it."""
+"""What the yardstick is asked for in each cell that is compared; bodies it writes to a file."""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ class Side:
 def measure_ratios(stores: Stores, cells: Sequence[Cell], pairs: int = PAIRS) -> dict[str, float]:
     """Return the yardstick's CPU time to ours for each cell that has a counterpart."""
     compared = [cell for cell in cells if cell.name in BARE]
+    warm_memory(stores.raw_file.parent, WARM_BYTES)
     with (
         yardstick(stores.raw_file) as (pid, address),
         measured_process(stores, pinned(), steady=False) as ours,
@@ -104,6 +110,8 @@ def yardstick(raw_file: Path) -> Iterator[tuple[int, tuple[str, int]]]:
         "0",
         "--file",
         str(raw_file),
+        "--write",
+        str(raw_file.with_name("written.bin")),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

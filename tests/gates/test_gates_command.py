@@ -21,7 +21,12 @@ class Costs:
     def __init__(self) -> None:
         self.instructions = 1000.0
         self.calls = {"read": 1.0}
+        self.ratios: list[float] = []
         self.measured: list[str] = []
+
+    def ratio(self) -> float:
+        """Return the next of `ratios`, or what it always is."""
+        return self.ratios.pop(0) if self.ratios else 0.5
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def costs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Costs]:
     monkeypatch.setattr(
         counting, "count_calls", lambda stores, cells, d: {c.name: costs.calls for c in cells}
     )
-    monkeypatch.setattr(command, "measure_ratios", lambda stores, cells: {cells[0].name: 0.5})
+    monkeypatch.setattr(command, "measure_ratios", lambda stores, cells: {cells[0].name: costs.ratio()})
     return costs
 
 
@@ -55,7 +60,7 @@ def test_what_is_accepted_holds(costs: Costs, tmp_path: Path, capsys: pytest.Cap
     assert lines[-1] == f"gates: {3 * len(CELLS) + 1} held, 0 failed, 0 not compared"
 
 
-def test_what_costs_more_fails_after_a_second_look(
+def test_what_costs_more_fails_when_looked_at_again(
     costs: Costs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accepted(tmp_path)
@@ -63,7 +68,7 @@ def test_what_costs_more_fails_after_a_second_look(
     costs.measured.clear()
     capsys.readouterr()
     assert command.main(["check"], tmp_path) == 1
-    assert costs.measured == ["instructions", "instructions"]
+    assert costs.measured == ["instructions"] * command.ATTEMPTS
     out = capsys.readouterr().out
     assert f"{len(CELLS)} failed" in out
     assert f"build/gates/instructions/{counting.profile_name(CELLS, 'GET 4 KiB')}" in out
@@ -100,6 +105,22 @@ def test_another_commit_measured_here_is_compared_with(
     costs.instructions = 2000.0
     assert command.main(["check", "--base", str(base)], tmp_path) == 1
     assert "was 1 600, is 2 000 a round: +25.0%" in capsys.readouterr().out.replace("1600", "1 600")
+
+
+def test_a_ratio_that_a_busy_moment_spoilt_holds_the_third_time(costs: Costs, tmp_path: Path) -> None:
+    accepted(tmp_path)
+    costs.ratios = [0.2, 0.3, 0.45]
+    assert command.main(["check"], tmp_path) == 0
+    assert costs.ratios == []
+    costs.ratios = [0.2, 0.3, 0.34, 0.5]
+    assert command.main(["check"], tmp_path) == 1
+    assert costs.ratios == [0.5]
+
+
+def test_the_ratio_that_is_accepted_is_the_middle_one_of_three(costs: Costs, tmp_path: Path) -> None:
+    costs.ratios = [0.9, 0.2, 0.6]
+    accepted(tmp_path)
+    assert stored.load(tmp_path).figures(CELLS[0].name).ratio == 0.6
 
 
 def test_a_tool_that_is_missing_is_said_and_counted(
