@@ -226,6 +226,8 @@ def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) 
         (("http://127.0.0.1:1",), "there are no keys to sign with"),
         (("http://127.0.0.1:1", "--sign", "none"), "does not answer"),
         (("http://x", "--cells", "nope", "--sign", "none"), "no cell is called 'nope'"),
+        (("http://x", "--cells", "range-64", "--sign", "none"), "did you mean range-64k"),
+        (("http://x", "--bucket", "a/b?c", "--sign", "none"), "--bucket 'a/b?c' is no name of a bucket"),
         (("http://x", "--duration", "0s"), "out of bounds"),
         (("http://x", "--sign", "none", "--pid", "y=1"), "--pid names 'y'"),
         (("http://x", "--sign", "none", "--pid", "x"), "LABEL=PID"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
@@ -132,8 +133,9 @@ def choose(patterns: Sequence[str], known: Sequence[Cell] = CELLS) -> list[Cell]
     for pattern in patterns:
         found = {cell.name for cell in known if fnmatchcase(cell.name, pattern)}
         if not found:
-            names = ", ".join(cell.name for cell in known)
-            raise Invalid(f"no cell is called {pattern!r}", remedy=f"there are {names}")
+            like = get_close_matches(pattern, [cell.name for cell in known], n=3)
+            remedy = f"did you mean {' or '.join(like)}?" if like else "--list-cells says which there are"
+            raise Invalid(f"no cell is called {pattern!r}", remedy=remedy)
         chosen |= found
     whole = chosen | {cell.part_of for cell in known if cell.name in chosen and cell.part_of}
     parts = {cell.name for cell in known if cell.part_of in whole}

@@ -6,6 +6,7 @@ when it is interrupted.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,9 @@ from sidegate.bench.target import Target
 from sidegate.errors import Invalid
 
 Tell = Callable[[str], None]
+
+# As wide as names ever were (bucketnamingrules.html): whether a new one may be called that, the server says.
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Request:
             )
         if self.use_existing and self.bucket is None:
             raise Invalid("--use-existing says nothing without --bucket", remedy="add --bucket NAME")
+        if self.bucket is not None and not _BUCKET.fullmatch(self.bucket):
+            raise Invalid(
+                f"--bucket {self.bucket!r} is no name of a bucket",
+                remedy="use 3 to 63 letters, digits, dots, hyphens and underscores",
+            )
 
 
 def run(request: Request, tell: Tell) -> Document:
