@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +24,7 @@ import pytest
 
 from corpus import Scale
 from figures import Figure, Goal, of_rounds
+from sidegate.bench.workers import connect_to_worker, find_workers
 from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Payload, Rhythm, Tally
 from sidegate.pfs.store import Store
@@ -46,25 +46,14 @@ class Server:
         endpoint = json.loads(self._process.stdout.readline())["endpoint"]
         host, _, port = endpoint.removeprefix("http://").rpartition(":")
         self.address = (host, int(port))
-        self.pids = self._find_workers() if workers > 1 else {"": self._process.pid}
-
-    def _find_workers(self) -> dict[str, int]:
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        words = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children}
-        return {line[4].decode(): pid for pid, line in words.items()}
+        self.pids = find_workers(self._process.pid) if workers > 1 else {"": self._process.pid}
 
     def connect(self, worker: str | None = None, count: int = CONNECTIONS) -> list[socket.socket]:
         """Return connections to one worker, or to whichever come."""
-        found, spare = [], []
-        while len(found) < count:
-            connection = HTTPConnection(*self.address)
-            connection.request("GET", "/-/health")
-            answer = connection.getresponse()
-            answer.read()
-            fits = worker is None or answer.getheader("x-sidegate-worker", "") == worker
-            (found if fits else spare).append(connection.sock)
-        for one in spare:
-            one.close()
+        if worker is not None:
+            found = connect_to_worker(self.address, worker, count)
+        else:
+            found = [socket.create_connection(self.address) for _ in range(count)]
         for one in found:
             one.setblocking(False)
         return found

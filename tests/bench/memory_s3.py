@@ -133,7 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
                 from_bucket, _, from_key = source.lstrip("/").partition("/")
                 objects[key] = server.buckets[from_bucket][from_key]
                 return 200, b"<R><ETag>0</ETag></R>"
-            objects[key] = body
+            if "stale" not in server.faults or key not in objects:
+                objects[key] = body
             return 200, b""
         if self.command == "DELETE":
             objects.pop(key, None)

@@ -43,7 +43,15 @@ def test_every_cell_of_ours_is_right(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     document = json.loads((tmp_path / "run.json").read_text())
     assert [r for r in document["results"] if r["failures"]] == []
-    labels = {"sidegate", "sidegate, durable", "sidegate serve", "bare", "bare, writes", "zstd"}
+    labels = {
+        "sidegate",
+        "sidegate, durable",
+        "sidegate serve",
+        "sidegate serve, a commit",
+        "bare",
+        "bare, writes",
+        "zstd",
+    }
     assert {result["endpoint"] for result in document["results"]} == labels
     judged = {(goal["cell"], goal["verdict"] == "not compared") for goal in document["goals"]}
     assert {cell for cell, missing in judged if missing} <= {

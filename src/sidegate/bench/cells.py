@@ -119,7 +119,7 @@ CELLS: Final[tuple[Cell, ...]] = (
          "put", "MB/s", 2, 64 * MIB, compressible=True),
     Cell("csv-get-64m", "GET 64 MiB CSV", "the same, read back",
          "get", "MB/s", 2, 64 * MIB, compressible=True, needs=_needs("table")),
-    Cell("get-4k-open", "GET 4 KiB, open branch", "while two workers write to the same branch",
+    Cell("get-4k-open", "GET 4 KiB, open branch", "while two other workers write to it",
          "open", "req/s", 16, SMALL_BYTES, needs=_needs("branch")),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import http.client
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from xml.etree.ElementTree import Element, ParseError
@@ -64,8 +64,12 @@ def local_name(element: Element) -> str:
 class Client:
     """One connection to one server."""
 
-    def __init__(self, endpoint: Endpoint, signer: Signer) -> None:
+    def __init__(
+        self, endpoint: Endpoint, signer: Signer, connect: Callable[[], list[socket.socket]] | None = None
+    ) -> None:
+        """`connect` opens one connection, where not any will do."""
         self._endpoint = endpoint
+        self._connect = connect or self._connect_anywhere
         # Headers are in the signature that way, whatever is measured.
         self._signer = signer.in_style("header")
         self._socket: socket.socket | None = None
@@ -157,8 +161,8 @@ class Client:
 
     def _exchange(self, method: str, head: bytes, body: bytes) -> Answer:
         if self._socket is None:
-            address = (self._endpoint.host, self._endpoint.port)
-            self._socket = socket.create_connection(address, TIMEOUT_SECONDS)
+            (self._socket,) = self._connect()
+            self._socket.settimeout(TIMEOUT_SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         view = memoryview(head + body)
         for start in range(0, len(view), SEND_BYTES):
@@ -176,6 +180,9 @@ class Client:
             return answer
         finally:
             response.close()
+
+    def _connect_anywhere(self) -> list[socket.socket]:
+        return [socket.create_connection((self._endpoint.host, self._endpoint.port), TIMEOUT_SECONDS)]
 
     def _unavailable(self, error: Exception) -> Unavailable:
         return Unavailable(

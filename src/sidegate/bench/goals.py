@@ -1,8 +1,8 @@
 """What must be reached, and whether it is.
 
 A literal table, and how a result is held against it: as a share of the bare
-server, as a multiple of the best peer, of another cell, of the codec, or as a
-value of its own.
+server, as a multiple of the best peer, of another cell, of the codec, of the same
+read of a commit, or as a value of its own.
 """
 
 from __future__ import annotations
@@ -16,22 +16,28 @@ from sidegate.bench.results import Result, cpu_ratio, find, ratio
 OURS: Final = "sidegate"
 OURS_DURABLE: Final = "sidegate, durable"
 OURS_SERVE: Final = "sidegate serve"
+OURS_COMMIT: Final = "sidegate serve, a commit"
 BARE: Final = "bare"
 BARE_WRITES: Final = "bare, writes"
 CODEC: Final = "zstd"
 
-Kind = Literal["bare", "peer", "value", "cell", "codec"]
+Kind = Literal["bare", "peer", "value", "cell", "codec", "commit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One condition on one cell: at least `bound`; a `value` in ms is at most that."""
+    """One condition on one cell: at least `bound`; a `value` in ms is at most that.
+
+    `by_cpu`: what counts is not the rate but the CPU time for a request, because
+    the load that belongs to the cell takes the client's core from it.
+    """
 
     cell: str
     kind: Kind
     bound: float
     label: str = OURS
     other: str = ""
+    by_cpu: bool = False
 
 
 GOALS: Final = (
@@ -68,7 +74,7 @@ GOALS: Final = (
     Goal("part-copy-64m", "value", 1.0),
     Goal("csv-put-64m", "codec", 0.75),
     Goal("csv-get-64m", "codec", 0.75),
-    Goal("get-4k-open", "cell", 0.80, OURS_SERVE, "get-4k"),
+    Goal("get-4k-open", "commit", 0.80, OURS_SERVE, by_cpu=True),
 )
 
 
@@ -104,8 +110,8 @@ class Verdict:
             return f"{sign} {bound:g} {self.ours.cell.unit}"
         if kind == "peer":
             return f"≥ {bound:g}x best peer"
-        against = {"bare": "bare", "cell": self.goal.other, "codec": "codec"}[kind]
-        return f"≥ {bound:.0%} of {against}"
+        against = {"bare": "bare", "cell": self.goal.other, "codec": "codec", "commit": "a commit"}[kind]
+        return f"≥ {bound:.0%} of {against}{', by CPU' if self.goal.by_cpu else ''}"
 
 
 def judge(results: Sequence[Result], peers: Iterable[str]) -> list[Verdict]:
@@ -120,7 +126,8 @@ def judge(results: Sequence[Result], peers: Iterable[str]) -> list[Verdict]:
             found.append(Verdict(goal, ours, None, ours.value, None))
             continue
         other = _other(goal, results, labels)
-        found.append(Verdict(goal, ours, other, ratio(ours, other), cpu_ratio(ours, other)))
+        by_rate, by_cpu = ratio(ours, other), cpu_ratio(ours, other)
+        found.append(Verdict(goal, ours, other, by_cpu if goal.by_cpu else by_rate, by_cpu))
     return found
 
 
@@ -144,5 +151,7 @@ def _other(goal: Goal, results: Sequence[Result], peers: Sequence[str]) -> Resul
             return best_peer(results, goal.cell, peers)
         case "codec":
             return find(results, goal.cell, CODEC)
+        case "commit":
+            return find(results, goal.cell, OURS_COMMIT)
         case _:
             return find(results, goal.other, OURS)

@@ -6,7 +6,8 @@ from sidegate.bench import plans
 from sidegate.bench.assembling import AssembleWork, CopyWork, MultipartWork
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
-from sidegate.bench.reading import BareWork, OpenWork, ReadWork
+from sidegate.bench.open_branch import BesideWritersWork
+from sidegate.bench.reading import BareWork, ReadWork
 from sidegate.bench.target import Target
 from sidegate.bench.work import Work
 from sidegate.bench.writing import DigestWork, PutWork
@@ -24,7 +25,7 @@ def work_of(cell: Cell, target: Target, scale: Scale, connections: int) -> Work 
     if "many" in cell.needs and not target.many:
         return None
     if "branch" in cell.needs:
-        return OpenWork(cell, target, scale, connections) if target.branch else None
+        return BesideWritersWork(cell, target, scale, connections) if target.branch else None
     if "alone" in cell.needs:
         return AssembleWork(cell, target, scale, connections) if target.is_ours else None
     match cell.operation:

@@ -24,12 +24,14 @@ from sidegate.bench.document import Document, document_of
 from sidegate.bench.goals import Verdict, judge
 from sidegate.bench.loading import load
 from sidegate.bench.peers import ESSENTIAL, KEYS, Peer, installed
+from sidegate.bench.processes import ProcessTree
 from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.servers import Cores, ServerProcess, start_serve, start_sidecar, start_yardstick
 from sidegate.bench.signing import Signer, Style
-from sidegate.bench.stock import DURABLE, INPUT, MANY, OPEN, make_stock, write_file
+from sidegate.bench.stock import DURABLE, INPUT, MANY, OPEN, Stock, make_stock, write_file
 from sidegate.bench.target import Target
+from sidegate.bench.workers import find_workers, move_to_core
 from sidegate.errors import SidegateError
 
 Tell = Callable[[str], None]
@@ -55,7 +57,7 @@ class OwnRun:
     @property
     def ours_failed(self) -> bool:
         """Whether our own servers gave a wrong answer."""
-        ours = {goals.OURS, goals.OURS_DURABLE, goals.OURS_SERVE}
+        ours = {goals.OURS, goals.OURS_DURABLE, goals.OURS_SERVE, goals.OURS_COMMIT}
         return any(result.failures for result in self.results if result.label in ours)
 
 
@@ -114,7 +116,7 @@ class _Arena:
         self._directory = directory
         self._cells = cells
         self._settings = settings
-        self._core = cores.server
+        self._cores = cores
         self._stack = stack
         self._tell = tell
         self.targets: list[Target] = []
@@ -126,7 +128,7 @@ class _Arena:
         self._tell("making a store")
         stock = make_stock(self._directory, self._cells, self._settings.scale)
         names = {cell.name for cell in self._cells}
-        sidecar = start_sidecar(goals.OURS, stock.store, stock.inputs, self._core)
+        sidecar = start_sidecar(goals.OURS, stock.store, stock.inputs, self._cores.server)
         many = MANY if MANY in stock.inputs else None
         self._add(
             sidecar,
@@ -139,7 +141,7 @@ class _Arena:
         if names & DURABLE_CELLS:
             self._add_serve(goals.OURS_DURABLE, stock.store, "disk", DURABLE, DURABLE_CELLS)
         if "get-4k-open" in names:
-            self._add_serve(goals.OURS_SERVE, stock.store, "process", OPEN, frozenset({"get-4k-open"}))
+            self._add_workers(stock)
 
     def add_bare(self) -> None:
         """Start the yardstick, and one that writes what it receives."""
@@ -149,7 +151,7 @@ class _Arena:
         write_file(file, sources[0] if sources else plain_object(scale.size(64 << 20)))
         for label, write in ((goals.BARE, None), (goals.BARE_WRITES, self._directory / "written.bin")):
             only = WRITING_CELLS if write is not None else None
-            process = start_yardstick(label, file, self._core, self._directory, write=write)
+            process = start_yardstick(label, file, self._cores.server, self._directory, write=write)
             target = Target(process.endpoint, _signer(process, "presigned"), is_bare=True, only=only)
             self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
 
@@ -164,7 +166,7 @@ class _Arena:
                 continue
             self._tell(f"starting and loading {label}")
             try:
-                process = peer.start(label, self._directory, self._core, signed=style != "none")
+                process = peer.start(label, self._directory, self._cores.server, signed=style != "none")
                 self._stack.callback(process.stop)
                 target = Target(
                     process.endpoint, _signer(process, style), BUCKET, BUCKET, process=process.tree, only=only
@@ -191,7 +193,7 @@ class _Arena:
             self.targets.append(replace(target, warm=self._directory))
 
     def _add_serve(self, label: str, store: Path, durability: str, bucket: str, only: frozenset[str]) -> None:
-        process = start_serve(label, store, durability, self._core)
+        process = start_serve(label, store, durability, self._cores.server)
         target = Target(
             process.endpoint, _signer(process, "presigned"), bucket, bucket, branch=bucket, only=only
         )
@@ -199,6 +201,39 @@ class _Arena:
         self._add(
             process, "presigned", "ours", target, signatures="not verified: no keys set", durability=kept
         )
+
+    def _add_workers(self, stock: Stock) -> None:
+        """Start a gateway of three workers: one is read from on the servers' core, the others are written to.
+
+        These run on the client's core, so that the CPU time of the first is its own.
+        """
+        process = start_serve(goals.OURS_SERVE, stock.store, "process", self._cores.client, workers=3)
+        pids = find_workers(process.tree.pid)
+        reader, *writers = sorted(pids)
+        move_to_core(pids[reader], self._cores.server)
+        only = frozenset({"get-4k-open"})
+        plain = Target(process.endpoint, _signer(process, "presigned"), writes=OPEN, branch=OPEN, only=only)
+        measured = replace(
+            plain,
+            worker=reader,
+            process=ProcessTree(pids[reader]),
+            writers=tuple(replace(plain, worker=writer) for writer in writers),
+        )
+        committed = replace(
+            measured,
+            endpoint=replace(process.endpoint, label=goals.OURS_COMMIT),
+            branch=f"{stock.open_commit}.master.{OPEN}",
+        )
+        self._stack.callback(process.stop)
+        for target in (measured, committed):
+            self._describe(
+                target.label,
+                process,
+                "ours",
+                signatures="not verified: no keys set",
+                durability="survives the process",
+            )
+            self.targets.append(target)
 
     def _add(self, process: ServerProcess, style: Style, role: str, target: Target, **said: str) -> None:
         self._stack.callback(process.stop)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
-from typing import Final
-
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
 from sidegate.bench.target import Target
 from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics
-from sidegate.bench.writing import PutWork
 from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Rhythm, Tally
-
-WRITERS: Final = 2
 
 
 class ReadWork(Basics):
@@ -59,32 +52,3 @@ class BareWork(Basics):
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         return {self.cell.name: self.target.load(self._script, self.connections, rhythm)}
-
-
-class OpenWork(ReadWork):
-    """Reads of a branch while others write to it; their failures count too."""
-
-    def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
-        super().__init__(cell, target, scale, connections)
-        writing = replace(target, reads=target.branch or "", writes=target.branch or "")
-        self._writing = PutWork(cell, writing, scale, WRITERS)
-
-    def run(self, rhythm: Rhythm) -> dict[str, Tally]:
-        """Make one round."""
-        found: list[Tally] = []
-        # The writers sleep between answers, so that the reader keeps its core.
-        sleeping = replace(rhythm, poll=False)
-        thread = threading.Thread(target=lambda: found.append(self._writing.run(sleeping)[self.cell.name]))
-        thread.start()
-        try:
-            ((name, tally),) = super().run(rhythm).items()
-        finally:
-            thread.join()
-        for written in found:
-            tally.failed += written.failed + written.unanswered
-            tally.examples += written.examples
-        return {name: tally}
-
-    def verify(self) -> list[str]:
-        """Compare a sample of what is read, and of what was just written."""
-        return super().verify() + self._writing.verify()

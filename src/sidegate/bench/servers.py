@@ -153,8 +153,9 @@ def start_sidecar(label: str, store: Path, inputs: Mapping[str, str], core: int)
     return ServerProcess(label, command, core, log=store.parent / f"{label}.log")
 
 
-def start_serve(label: str, store: Path, durability: str, core: int) -> ServerProcess:
+def start_serve(label: str, store: Path, durability: str, core: int, workers: int = 1) -> ServerProcess:
     """Start the general gateway as `sidegate serve` does; open commits stay open."""
     options = ["serve", "--address", "127.0.0.1:0", "--json", "--finish-after", "never"]
-    command = [sys.executable, "-m", "sidegate", "--store", str(store), *options, "--durability", durability]
+    options += ["--durability", durability, "--workers", str(workers)]
+    command = [sys.executable, "-m", "sidegate", "--store", str(store), *options]
     return ServerProcess(label, command, core, log=store.parent / f"{label}.log")

@@ -27,10 +27,11 @@ BLOCK_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A store, and the commits of its inputs by bucket."""
+    """A store, the commits of its inputs by bucket, and the one below the branch that stays open."""
 
     store: Path
     inputs: dict[str, str]
+    open_commit: str = ""
 
 
 def make_stock(directory: Path, cells: Sequence[Cell], scale: Scale) -> Stock:
@@ -50,9 +51,8 @@ def make_stock(directory: Path, cells: Sequence[Cell], scale: Scale) -> Stock:
         if "many" in needs:
             store.repos.create(MANY)
             inputs[MANY] = _commit(store, MANY, _listed(small, scale.many_keys))
-        if "branch" in needs:
-            _commit(store, OPEN, files)
-    return Stock(path, inputs)
+        open_commit = _commit(store, OPEN, files) if "branch" in needs else ""
+    return Stock(path, inputs, open_commit)
 
 
 def _commit(store: Store, repo: str, files: list[tuple[str, FileRecord]]) -> str:

@@ -16,11 +16,11 @@ from sidegate.bench.client import Client
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.signing import Signer
+from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
 from sidegate.errors import Unavailable
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
-CONNECT_SECONDS = 10.0
 SETTLE_SECONDS = 3.0
 _BLOCK = bytes(1 << 20)
 
@@ -31,10 +31,12 @@ class Target:
 
     `reads` holds what is read, `writes` takes what is written: one bucket, or a
     job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
-    with open writes.  `warm` is a folder on the file system that the server
-    stores on.  `only` names the cells that it takes part in; copies of
+    with open writes, or the commit below.  `warm` is a folder on the file system
+    that the server stores on.  `only` names the cells that it takes part in; copies of
     gigabytes are asked of ours alone.  `pausable`: its process belongs to the run
     and keeps no lease, so that it can be stopped while others are measured.
+    `worker` is the one process of several that is asked, `writers` are others of
+    the same server that are written to meanwhile.
     """
 
     endpoint: Endpoint
@@ -49,6 +51,8 @@ class Target:
     is_ours: bool = False
     only: frozenset[str] | None = None
     pausable: bool = False
+    worker: str | None = None
+    writers: tuple[Target, ...] = ()
 
     @property
     def label(self) -> str:
@@ -57,7 +61,21 @@ class Target:
 
     def client(self) -> Client:
         """Return a client for what is not measured."""
-        return Client(self.endpoint, self.signer)
+        return Client(self.endpoint, self.signer, self.connect)
+
+    def connect(self, count: int = 1) -> list[socket.socket]:
+        """Return new connections, to the one worker where that is said; raises OSError, Unavailable."""
+        address = (self.endpoint.host, self.endpoint.port)
+        if self.worker is not None:
+            return connect_to_worker(address, self.worker, count)
+        found: list[socket.socket] = []
+        try:
+            for _ in range(count):
+                found.append(socket.create_connection(address, CONNECT_SECONDS))
+        except OSError:
+            close_all(found)
+            raise
+        return found
 
     @contextmanager
     def awake(self) -> Iterator[None]:
@@ -91,9 +109,7 @@ class Target:
         """Keep `connections` busy with a script; raises Unavailable when there is no server."""
         sockets: list[socket.socket] = []
         try:
-            for _ in range(connections):
-                address = (self.endpoint.host, self.endpoint.port)
-                sockets.append(socket.create_connection(address, CONNECT_SECONDS))
+            sockets = self.connect(connections)
             return script.drive(
                 [one.fileno() for one in sockets],
                 rhythm,
@@ -104,8 +120,7 @@ class Target:
         except OSError as error:
             raise Unavailable(f"{self.label} ({self.endpoint.url}) does not answer: {error}") from error
         finally:
-            for one in sockets:
-                one.close()
+            close_all(sockets)
 
     def warm_memory(self, size_bytes: int) -> None:
         """Warm what the server will store in, where that is known."""
