@@ -59,8 +59,12 @@ def measure(
 class _Side:
     """One server's part in a cell."""
 
-    def __init__(self, cells: Sequence[Cell], target: Target, settings: Settings) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], target: Target, settings: Settings, *, is_alone: bool = False
+    ) -> None:
+        """`is_alone`: no other server has a turn after it."""
         self._settings = settings
+        self._is_alone = is_alone
         self._connections = settings.connections or cells[0].connections
         self.target = target
         self.work: Work | None = None
@@ -70,7 +74,9 @@ class _Side:
         self.whole = self.results[cells[0].name]
 
     def in_turn(self, step: Callable[[], T]) -> T:
-        """Take a step while the servers that others measure rest."""
+        """Take a step while the other servers rest."""
+        if self._is_alone:
+            return step()
         with self.target.awake():
             return step()
 
@@ -149,7 +155,7 @@ class _Side:
 
 
 def _measure_cell(cells: Sequence[Cell], targets: Sequence[Target], settings: Settings) -> list[Result]:
-    sides = [_Side(cells, target, settings) for target in targets]
+    sides = [_Side(cells, target, settings, is_alone=len(targets) == 1) for target in targets]
     with ExitStack() as stack:
         for side in sides:
             stack.callback(side.in_turn, side.close)
