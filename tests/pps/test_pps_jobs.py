@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sidegate.pfs.jobs import JobRecord
 from sidegate.pfs.store import Store
 from sidegate.pps import attempts
 from sidegate.pps.abandoned import settle_abandoned
+from sidegate.pps.environment import COMPLAINTS, Contribution, JobEnvironment
 from sidegate.pps.errors import SpecError
 from sidegate.pps.isolation import Isolation
 from sidegate.pps.joblog import LogEntry, read_log
@@ -203,6 +204,19 @@ def test_datum_tries(runner: Runner, stored: Stored) -> None:
     job = runner.run(script("exit 1", ("datum_tries", 1)))
     assert (job.state, job.attempts) == ("FAILURE", 1)
     assert (job.reason or "").endswith("after 1 try: exit code 1")
+
+
+def test_what_the_process_lacked_is_told_with_the_failure(runner: Runner, stored: Stored) -> None:
+    def lacking(given: JobEnvironment, variables: Mapping[str, str]) -> Contribution:
+        return Contribution({"COMPLAINTS": str(Path(given.folder or "") / COMPLAINTS)})
+
+    stored.put("labresults", {"a.csv": b"1"})
+    complaining = 'echo "no jar: fetch it" >>"$COMPLAINTS"; echo "no jar: fetch it" >>"$COMPLAINTS"\n'
+    failing = script(f"{complaining}exit 3", ("datum_tries", 1), spec=S3_SPEC)
+    failed = runner.run(failing, contributors=(lacking,))
+    assert (failed.reason or "").endswith("after 1 try: exit code 3; no jar: fetch it")
+    ended_well = runner.run(script(complaining, spec=S3_SPEC), contributors=(lacking,))
+    assert (ended_well.state, ended_well.reason) == ("SUCCESS", None)
 
 
 def test_accepted_return_codes(runner: Runner, stored: Stored) -> None:

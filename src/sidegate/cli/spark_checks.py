@@ -17,6 +17,7 @@ from sidegate.pps.spark.connectors import ConnectorCache, cache_root, committers
 from sidegate.pps.spark.installations import Spark
 
 _JAVA_SECONDS = 20
+_INJECTED = "a core-site.xml that leads S3A to the job's gateway (endpoint, region, requests not signed)"
 
 
 def run_spark_checks(spark_home: str | None) -> list[Check]:
@@ -102,9 +103,6 @@ def check_configuration(spark: Spark) -> Check:
         text = f"{', '.join(lost)} is no folder and would not be used"
         return Check("settings", "warning", text, "correct the variable or unset it", dict(found))
     if not found:
-        text = "endpoint, region and keys for the gateway; the user has no configuration of Hadoop or Spark"
-        return Check("settings", "ok", text)
+        return Check("settings", "ok", f"{_INJECTED}; the user has no configuration of Hadoop or Spark")
     kept = ", ".join(f"{name} ({value})" for name, value in found.items())
-    return Check(
-        "settings", "ok", f"endpoint, region and keys for the gateway, laid under {kept}", facts=dict(found)
-    )
+    return Check("settings", "ok", f"{_INJECTED}, laid under {kept}", facts=dict(found))

@@ -123,7 +123,7 @@ class DatumRuns:
                 stack.callback(self._end_traffic, session, say)
             attempt = stack.enter_context(LocalAttempt(self.local, directory, say, first=self.attempts == 1))
             result = self._run_process(attempt, datum, number, session)
-            self._check_result(result)
+            self._check_result(result, attempt.complaints())
             if session is not None and self.spec.s3_out:
                 verdict = session.verdict()
                 if verdict.refusal is not None:
@@ -168,7 +168,7 @@ class DatumRuns:
             min(given) if given else None,
         )
 
-    def _check_result(self, result: ProcessResult) -> None:
+    def _check_result(self, result: ProcessResult, complaints: Sequence[str]) -> None:
         if result.ending is Ending.STOPPED:
             raise JobKilled("stopped on request")
         if result.ending is Ending.TIMED_OUT:
@@ -176,7 +176,7 @@ class DatumRuns:
             raise _TryFailed(f"its datum_timeout is over ({result.describe()})")
         transform = self.spec.transform or Transform(())
         if result.exit_code != 0 and result.exit_code not in transform.accept_return_code:
-            raise _TryFailed(result.describe())
+            raise _TryFailed("; ".join([result.describe(), *complaints]))
 
 
 class _TryFailed(Exception):

@@ -39,6 +39,13 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+COMPLAINTS = "complaints"
+"""A file in an attempt's folder, where what a contributor started says what is missing, a sentence a line.
+
+It is told with the reason when the attempt fails: in the log it stands far above, before a stack of Java.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """What one kind of client needs besides; `notes` are sentences for the job's log."""

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sidegate.pps.environment import InputVariable, JobEnvironment, build_environment
+from sidegate.pps.environment import COMPLAINTS, InputVariable, JobEnvironment, build_environment
 from sidegate.pps.spark.configuration import SparkConfiguration
 from sidegate.pps.spark.connectors import ConnectorCache, connector_artifacts
 from sidegate.pps.spark.installations import read_spark
@@ -148,7 +148,9 @@ def test_a_class_path_of_the_user_stays_in_front(tmp_path: Path, home: Path, cac
 def test_what_is_missing_is_said_with_the_command_that_gets_it(tmp_path: Path, home: Path) -> None:
     after, said = launch(home, lay_out(tmp_path, ConnectorCache(tmp_path / "empty"), {}))
     assert "SPARK_DIST_CLASSPATH" not in after
-    assert f"sidegate spark fetch --spark-home '{home}'" in said
+    remedy = f"sidegate spark fetch --spark-home '{home}'"
+    assert remedy in said
+    assert remedy in (tmp_path / "attempt" / COMPLAINTS).read_text()
 
 
 def test_the_users_folders_are_laid_over_ours(tmp_path: Path, home: Path, cache: ConnectorCache) -> None:

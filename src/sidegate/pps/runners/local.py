@@ -12,7 +12,13 @@ from pathlib import Path
 from types import TracebackType
 
 from sidegate.pps.datums import Datum
-from sidegate.pps.environment import Contributor, InputVariable, JobEnvironment, build_environment
+from sidegate.pps.environment import (
+    COMPLAINTS,
+    Contributor,
+    InputVariable,
+    JobEnvironment,
+    build_environment,
+)
 from sidegate.pps.isolation import Isolation, Scratch, remove_tree
 from sidegate.pps.launcher import PFS
 from sidegate.pps.process import Command, LogSink, ProcessResult, run_process
@@ -98,6 +104,13 @@ class LocalAttempt:
         result = run_process(command, sink, should_stop)
         self._report(result)
         return result
+
+    def complaints(self) -> list[str]:
+        """Return what the process was told that it lacks, each sentence once."""
+        path = self.directory / COMPLAINTS
+        if not path.is_file():
+            return []
+        return list(dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").splitlines()))
 
     def _environment(self, datum: Datum, paths: Mapping[str, str], endpoint: str | None) -> Mapping[str, str]:
         inputs = [

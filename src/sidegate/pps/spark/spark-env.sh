@@ -55,7 +55,7 @@ sidegate_keep_configuration() {
 }
 
 sidegate_add_connector() {
-  local core hadoop scala spark cache jar added=()
+  local core hadoop scala spark cache jar lacking added=()
   [[ -n $(compgen -G "$SPARK_HOME/jars/hadoop-aws-*.jar") || ${SPARK_DIST_CLASSPATH:-} == *hadoop-aws* ]] && return
   core=$(compgen -G "$SPARK_HOME/jars/spark-core_*.jar" | head -n 1)
   hadoop=$(compgen -G "$SPARK_HOME/jars/hadoop-client-api-*.jar" | head -n 1)
@@ -65,8 +65,10 @@ sidegate_add_connector() {
   hadoop=${hadoop##*/} hadoop=${hadoop#hadoop-client-api-} hadoop=${hadoop#hadoop-common-} hadoop=${hadoop%.jar}
   cache=$sidegate_cache/$hadoop-$scala
   if [[ ! -f $cache/complete ]]; then
-    sidegate_say "Spark $spark (Hadoop $hadoop) has no S3A connector, so it cannot read or write s3a://;" \
-      "get it with: sidegate spark fetch --spark-home '$SPARK_HOME'"
+    lacking="Spark $spark (Hadoop $hadoop) has no S3A connector, so it cannot read or write s3a://;"
+    lacking+=" get it with: sidegate spark fetch --spark-home '$SPARK_HOME'"
+    sidegate_say "$lacking"
+    printf '%s\n' "$lacking" >> "$sidegate_folder/complaints" # told again when the job fails
     return
   fi
   while IFS= read -r jar; do
