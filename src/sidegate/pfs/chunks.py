@@ -51,7 +51,7 @@ PLAIN_CACHE_BYTES = 32 << 20
 _LOOKUP_BATCH = 500
 
 # Statements are built once: building one costs more than running it.
-_CONDEMNED = select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == bindparam("chunk"))
+_CONDEMNED = Prepared(select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == bindparam("chunk")))
 _PLACE = (
     CHUNKS.c.id,
     PACKS.c.name,
@@ -158,7 +158,7 @@ class ChunkStore:
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
-        rows = self.database.lookup(_CONDEMNED, {"chunk": chunk})
+        rows = self.database.fetch(_CONDEMNED, {"chunk": chunk})
         return bool(rows) and rows[0][0] is None
 
     def _append(self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int) -> None:
