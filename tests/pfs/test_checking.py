@@ -41,6 +41,7 @@ def run(store: Store, change: Callable[[Connection], object]) -> None:
     def unchecked(connection: Connection) -> None:
         change(connection)
 
+    store.chunks.merge_index()
     with store.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -125,6 +126,7 @@ def test_a_lost_index_row_is_found_and_repaired(filled: Store) -> None:
 
 def test_the_whole_index_is_rebuilt_from_the_packs(filled: Store) -> None:
     def rows() -> set[tuple[object, ...]]:
+        filled.chunks.merge_index()
         with filled.database.read() as connection:
             columns = (CHUNKS.c.id, CHUNKS.c.offset, CHUNKS.c.stored_bytes, CHUNKS.c.encoding, PACKS.c.name)
             return set(connection.execute(select(*columns).join(PACKS)).all())

@@ -11,20 +11,23 @@ from sqlalchemy import Connection, func, select, update
 from pfs.samples import Clock, crash, noise, pack_files
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs import chunks as chunks_module
-from sidegate.pfs.catalog.schema import CHUNKS, PACKS
+from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.ids import ChunkId
-from sidegate.pfs.packs import PackMissing, PackRecord
+from sidegate.pfs.packs import PackMissing, PackRecord, decode_records
 from sidegate.pfs.store import Store
 
 
 def flush(store: Store) -> None:
-    store.database.write(lambda connection: None)
+    store.chunks.merge_index()
 
 
 def row_count(store: Store) -> int:
+    """Return how many chunks are in the index, merged or not."""
     with store.database.read() as connection:
-        return connection.execute(select(func.count()).select_from(CHUNKS)).scalar_one()
+        merged = connection.execute(select(func.count()).select_from(CHUNKS)).scalar_one()
+        fresh = connection.execute(select(FRESH_CHUNKS.c.records)).scalars()
+        return merged + sum(len(decode_records(records)) for records in fresh)
 
 
 def condemn(store: Store, chunk: ChunkId) -> None:

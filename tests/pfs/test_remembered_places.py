@@ -46,7 +46,7 @@ def test_few_places_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch
 
 def test_a_chunk_that_moved_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     chunk = store.chunks.put(b"moves")
-    store.database.write(lambda connection: None)
+    store.chunks.merge_index()
     places = RememberedPlaces(store.chunks)
     assert places.get(chunk) == b"moves"
     old = store.chunks.locate((chunk,))[chunk]

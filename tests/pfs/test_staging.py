@@ -9,8 +9,7 @@ from pfs.samples import Clock, put
 from sidegate.errors import Conflict, NotFound, Precondition
 from sidegate.pfs import staged_rows
 from sidegate.pfs.catalog.database import note_change
-from sidegate.pfs.files import FileRecord, decode_record, encode_record
-from sidegate.pfs.staged_rows import changed_rows
+from sidegate.pfs.files import FileRecord
 from sidegate.pfs.store import Store
 
 
@@ -64,31 +63,6 @@ def test_what_goes_with_a_write_happens_with_it_or_not_at_all(store: Store) -> N
     with pytest.raises(Conflict):
         staging.put_many([("a", put(store, b"one"))], also=fail)
     assert staging.get("a") is None
-
-
-def test_what_was_written_since_a_sequence(store: Store) -> None:
-    staging = store.stagings.begin_attempt("labs", "master")
-    one, two = encode_record(put(store, b"one")), encode_record(put(store, b"two"))
-
-    def since(sequence: int) -> tuple[dict[bytes, bytes | None], int]:
-        with store.database.read() as connection:
-            (info,) = (info for info in store.stagings.all() if info.id == staging.id)
-            return dict(changed_rows(connection, staging.id, sequence)), info.sequence
-
-    assert since(0) == ({}, 0)
-    staging.put_many([("a", decode_record(one)), ("b", decode_record(one))])
-    rows, first = since(0)
-    assert rows == {b"a": one, b"b": one}
-    staging.put("b", decode_record(two))
-    assert since(first) == ({b"b": two}, first + 1)
-    staging.delete(["a", "none"])
-    assert since(first + 1) == ({b"a": None}, first + 2)
-    assert since(first + 2) == ({}, first + 2)
-    store.stagings.write_open("labs", "master", [("x", None)])
-    (info,) = store.stagings.pending("labs", "master")
-    store.stagings.write_open("labs", "master", [("y", None)])
-    with store.database.read() as connection:
-        assert changed_rows(connection, info.id, info.sequence) == [(b"y", None)]
 
 
 def test_a_commit_tells_whose_readers_see_something_else(store: Store) -> None:

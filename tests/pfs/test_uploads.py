@@ -3,10 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
-from pfs.samples import put
+from pfs.samples import HOUR_US, Clock, noise, put
 from sidegate.errors import NotFound
+from sidegate.pfs.catalog.schema import PARTS
+from sidegate.pfs.checking import check
+from sidegate.pfs.collection import collect
 from sidegate.pfs.store import Store
+from sidegate.pfs.uploads import Part
 
 
 def test_parts_come_in_any_order_and_replace_each_other(store: Store) -> None:
@@ -46,6 +51,27 @@ def test_a_completed_upload_remembers_its_answer_and_takes_no_more(store: Store)
         store.uploads.put_part(upload.id, 2, put(store, b"two"))
     with pytest.raises(NotFound):
         store.uploads.abort(upload.id)
+
+
+def test_a_collection_removes_the_parts_of_what_is_completed(store: Store, clock: Clock) -> None:
+    used, unused = put(store, noise(3000, "used")), put(store, noise(3000, "unused"))
+    open_upload = store.uploads.create("labs@master", "open", {})
+    store.uploads.put_part(open_upload.id, 1, used)
+    done = store.uploads.create("labs@master", "done", {})
+    store.uploads.put_part(done.id, 1, used)
+    store.uploads.put_part(done.id, 2, unused)
+    store.uploads.complete(done.id, {"tag": "x"})
+    assert check(store).clean
+    deleted = 0
+    for _ in range(2):
+        clock.advance(2 * HOUR_US)
+        deleted += collect(store).chunks_deleted
+    assert deleted == 1
+    assert check(store).clean
+    assert store.uploads.parts(open_upload.id) == [Part(1, used)]
+    assert store.uploads.get(done.id).result == {"tag": "x"}
+    with store.database.read() as connection:
+        assert set(connection.execute(select(PARTS.c.upload)).scalars()) == {open_upload.id}
 
 
 def test_an_aborted_upload_is_gone(store: Store) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidegate.s3.documents import (
     MAX_DOCUMENT_BYTES,
@@ -44,6 +46,35 @@ def part(number: int, tag: bytes = b"a") -> bytes:
 )
 def test_trap_30_every_spelling_of_complete(document: bytes) -> None:
     assert parse_complete(document) == (CompletedPart(1, "a"),)
+
+
+@given(
+    numbers=st.lists(st.integers(1, 10_000), min_size=1, max_size=20, unique=True).map(sorted),
+    form=st.sampled_from(
+        [
+            b'<Part><ETag>"%b"</ETag><PartNumber>%d</PartNumber></Part>',
+            b"<Part><ETag>%b</ETag><PartNumber>%d</PartNumber></Part>",
+            b"<Part><ETag>&quot;%b&quot;</ETag><PartNumber>%d</PartNumber></Part>",
+            b"<Part><ETag>&#34;%b&#34;</ETag><PartNumber>%d</PartNumber></Part>",
+        ]
+    ),
+    start=st.sampled_from([b"", b'<?xml version="1.0" encoding="UTF-8"?>', b"\n"]),
+)
+def test_the_usual_form_is_read_as_any_other(numbers: list[int], form: bytes, start: bytes) -> None:
+    tags = [b"%032x-1" % (number * 7) for number in numbers]
+    parts = [form % item for item in zip(tags, numbers, strict=True)]
+    expected = tuple(CompletedPart(number, tag.decode()) for number, tag in zip(numbers, tags, strict=True))
+    assert parse_complete(start.strip() + complete(*parts)) == expected
+    # A space is enough to take the other way.
+    assert parse_complete(start.strip() + complete(b" ", *parts)) == expected
+
+
+@pytest.mark.parametrize("number", [b"0", b"10001", b"99999"])
+def test_the_usual_form_with_an_impossible_number_is_refused(number: bytes) -> None:
+    document = complete(b"<Part><ETag>a</ETag><PartNumber>%b</PartNumber></Part>" % number)
+    with pytest.raises(S3Error) as caught:
+        parse_complete(document)
+    assert caught.value.code == "InvalidArgument"
 
 
 def test_checksums_of_parts() -> None:

@@ -7,6 +7,7 @@ their names.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from sidegate.pfs.files import Attributes, FileRecord
 from sidegate.s3.objects import STORED_HEADERS, ObjectDescription, ObjectMetadata
@@ -72,12 +73,7 @@ def _with_prefix(attributes: Attributes, prefix: str) -> tuple[tuple[str, str], 
 
 def _encode_sizes(sizes: tuple[int, ...]) -> str:
     """Return sizes as runs, `8388608x7,1234`: most uploads have two."""
-    runs: list[list[int]] = []
-    for size in sizes:
-        if runs and runs[-1][0] == size:
-            runs[-1][1] += 1
-        else:
-            runs.append([size, 1])
+    runs = [(size, len(list(equal))) for size, equal in groupby(sizes)]
     return ",".join(f"{size}x{count}" if count > 1 else str(size) for size, count in runs)
 
 

@@ -103,8 +103,8 @@ async def complete_upload(context: Context, request: S3Request) -> Response:
     """Join the named parts into the object; raises S3Error."""
     view = await find_writable(context, request.bucket)
     document = await read_document(request, ignore_checksums=True)
-    complete = await context.run(lambda: parse_complete_upload(request.target, request.headers, document))
-    result = await _complete(context, request, view, complete)
+    # One trip: this thread commits for whoever else is waiting, or another does so for it.
+    result = await context.run(lambda: _complete(context, request, view, document))
     location = f"/{request.bucket}/{request.key}"
     checksums = [(name, value) for name, value in result["checksums"]]
     return xml_response(
@@ -135,7 +135,7 @@ async def list_parts(context: Context, request: S3Request) -> Response:
 
     upload, parts = await context.run(work)
     algorithm, kind = upload.details["algorithm"], upload.details["checksum_type"]
-    stored = [_stored_part(part) for part in parts]
+    stored = [_stored_part(*part) for part in parts]
     return xml_response(render_parts(request.bucket, request.key, listing, stored, algorithm, kind))
 
 
@@ -152,36 +152,18 @@ async def list_uploads(context: Context, request: S3Request) -> Response:
     return xml_response(render_uploads(request.bucket, query, page))
 
 
-async def _complete(
-    context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest
-) -> dict[str, Any]:
+def _complete(context: Context, request: S3Request, view: WritableView, document: bytes) -> dict[str, Any]:
     """Return the answer of this completion, or of the one that was first."""
-    prepared = await context.run(lambda: _prepare(context, request, view, complete))
-    if isinstance(prepared, dict):
-        return prepared
-    write, result = prepared
-    try:
-        await context.writes.submit(write)
-    except SidegateError:
-        # A client that lost patience asks again while its first request still works.
-        first = await context.run(lambda: _find_in(context, request, complete.upload_id, view.scope).result)
-        if first is None:
-            raise
-        return _same_answer(first, complete)
-    return result
-
-
-def _prepare(
-    context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest
-) -> tuple[StagedFile, dict[str, Any]] | dict[str, Any]:
-    """Return what completes an upload and its answer, or only the answer that it had before."""
+    complete = parse_complete_upload(request.target, request.headers, document)
     upload = _find_in(context, request, complete.upload_id, view.scope)
     if upload.result is not None:
         return _same_answer(upload.result, complete)
     try:
-        return _joined(context, request, view, complete, upload)
+        write, result = _joined(context, request, view, complete, upload)
+        context.store.database.carry_out(write)
+        return result
     except SidegateError:
-        # Its parts are gone when an earlier request has completed it since.
+        # A client that lost patience asks again while its first request still works.
         first = _find_in(context, request, complete.upload_id, view.scope).result
         if first is None:
             raise
@@ -197,22 +179,22 @@ def _same_answer(result: dict[str, Any], complete: CompleteUploadRequest) -> dic
 
 def _parts_digest(complete: CompleteUploadRequest) -> str:
     """Return what names the parts of a completion, in few bytes for however many."""
-    named = ",".join(f"{part.number}:{part.tag}" for part in complete.parts)
+    named = ",".join([f"{number}:{tag}" for number, tag, _ in complete.parts])
     return blake3(named.encode()).hexdigest(length=16)
 
 
 def _joined(
     context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest, upload: Upload
 ) -> tuple[StagedFile, dict[str, Any]]:
-    parts = {part.number: part for part in context.store.uploads.parts(upload.id)}
-    stored = {number: _stored_part(part) for number, part in parts.items()}
+    records = context.store.uploads.part_records(upload.id)
+    stored = {number: _stored_part(number, record) for number, record in records.items()}
     chosen = select_parts(complete.parts, stored)
     details = upload.details
     checksums = object_checksums(complete, details["algorithm"], details["checksum_type"], chosen)
     metadata = ObjectMetadata(details["content_type"], _pairs(details["headers"]), _pairs(details["user"]))
     sizes = tuple(part.size_bytes for part in chosen)
     record = context.store.joined_record(
-        [parts[part.number].record for part in chosen],
+        [records[part.number] for part in chosen],
         attributes=attributes_of(metadata, checksums, sizes),
     )
     result = {
@@ -262,9 +244,9 @@ def _put_part(context: Context, upload_id: str, number: int, record: FileRecord)
         raise _no_such_upload(upload_id) from None
 
 
-def _stored_part(part: Part) -> StoredPart:
-    record = part.record
-    return StoredPart(part.number, record.tag, record.size_bytes, record.modified_us, checksums_of(record))
+def _stored_part(number: int, record: FileRecord) -> StoredPart:
+    checksums = checksums_of(record) if record.attributes else ()
+    return StoredPart(number, record.tag, record.size_bytes, record.modified_us, checksums)
 
 
 def _algorithm_headers(algorithm: str | None, kind: str | None) -> tuple[tuple[bytes, bytes], ...]:

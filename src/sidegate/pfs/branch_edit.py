@@ -20,7 +20,7 @@ from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.ids import check_name
 from sidegate.pfs.publish import Publication
-from sidegate.pfs.staging import next_sequence, select_open, staged_totals, touch, upsert_staged
+from sidegate.pfs.staging import select_open, staged_totals, touch, upsert_staged
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import Tree
 from sidegate.pfs.tree_edit import build
@@ -96,13 +96,13 @@ class BranchEdit:
         info = select_open(connection, self.repo, self.branch)
         if info is None:
             return False
-        columns = STAGED.c.path, STAGED.c.record, literal(next_sequence(connection, info.id))
-        own = select(literal(info.id), *columns).where(STAGED.c.staging == self._staging.id)
-        statement = insert(STAGED).from_select(["staging", "path", "record", "sequence"], own)
+        columns = literal(info.id), STAGED.c.path, STAGED.c.record
+        own = select(*columns).where(STAGED.c.staging == self._staging.id)
+        statement = insert(STAGED).from_select(["staging", "path", "record"], own)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["staging", "path"],
-                set_={"record": statement.excluded.record, "sequence": statement.excluded.sequence},
+                set_={"record": statement.excluded.record},
             )
         )
         note_change(connection, info.scope)

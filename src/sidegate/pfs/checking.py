@@ -21,6 +21,7 @@ from sidegate.pfs.index_checking import IndexCheck
 from sidegate.pfs.index_rebuilding import rebuild_index
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree_checking import Loss, TreeCheck
+from sidegate.pfs.uploads import IS_OPEN
 
 Kind = Literal["catalog", "pack", "index", "chunk", "tree", "record"]
 """Where the fault lies: the last three are data that someone refers to."""
@@ -145,11 +146,13 @@ class _Check:
                 self._catalog_fault(f"staging {staging}", "files are staged in it and it is not there")
             if data is not None:
                 records.append((f"staging {staging}:/{path.decode(errors='replace')}", data))
-        uploads = set(connection.execute(select(UPLOADS.c.id)).scalars())
+        uploads = {row[0]: row[1] for row in connection.execute(select(UPLOADS.c.id, IS_OPEN))}
         for upload, number, data in connection.execute(select(PARTS)):
             if upload not in uploads:
                 self._catalog_fault(f"upload {upload}", "it has parts and is not there")
-            records.append((f"upload {upload} part {number}", data))
+            # What the parts of a finished upload refer to may be collected before they are.
+            if uploads.get(upload, True):
+                records.append((f"upload {upload} part {number}", data))
         return records
 
     def _catalog_fault(self, subject: str, message: str) -> None:

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
-from sqlalchemy import Connection, Executable, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
-from sidegate.pfs.catalog.bulk import BulkStatement
-from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
+from sidegate.pfs.chunk_rows import CONDEMNED, CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES, index_row
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
+from sidegate.pfs.fresh_chunks import TAIL, FreshChunks, merge_fresh
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.packs import (
     PACK_BYTES,
@@ -49,26 +49,6 @@ PLAIN_CACHE_BYTES = 32 << 20
 """Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
 
 _LOOKUP_BATCH = 500
-
-# Statements are built once: building one costs more than running it.
-_CONDEMNED = Prepared(select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == bindparam("chunk")))
-_PLACE = (
-    CHUNKS.c.id,
-    PACKS.c.name,
-    CHUNKS.c.offset,
-    CHUNKS.c.stored_bytes,
-    CHUNKS.c.plain_bytes,
-    CHUNKS.c.encoding,
-)
-_PLACES = (
-    select(*_PLACE)
-    .join(PACKS, PACKS.c.id == CHUNKS.c.pack)
-    .where(CHUNKS.c.id.in_(bindparam("chunks", expanding=True)))
-)
-_PLACE_OF_ONE = Prepared(
-    select(*_PLACE).join(PACKS, PACKS.c.id == CHUNKS.c.pack).where(CHUNKS.c.id == bindparam("chunk"))
-)
-"""For small files, which have one chunk and are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +78,7 @@ class ChunkStore:
         self._writer: PackWriter | None = None
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._sealed: list[PackWriter] = []
+        self._fresh = FreshChunks()
         self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._flushing_sealed: list[PackWriter] = []
         self._flushing_packs: dict[str, int] = {}
@@ -142,7 +123,10 @@ class ChunkStore:
             chunk: plain for chunk, plain in zip(ids, plains, strict=True) if chunk not in self._unindexed
         }
         if fresh:
-            for chunk, condemned_us in _CONDEMNED_OF_MANY.execute(connection, [(chunk,) for chunk in fresh]):
+            self._fresh.refresh(lambda values: TAIL.fetch(connection, values))
+            fresh = {chunk: plain for chunk, plain in fresh.items() if self._fresh.get(chunk) is None}
+        if fresh:
+            for chunk, condemned_us in CONDEMNED_OF_MANY.execute(connection, [(chunk,) for chunk in fresh]):
                 if condemned_us is None:
                     del fresh[ChunkId(chunk)]
         payloads = [
@@ -158,8 +142,14 @@ class ChunkStore:
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
-        rows = self.database.fetch(_CONDEMNED, {"chunk": chunk})
+        self._fresh.refresh(self._fetch_tail)
+        if self._fresh.get(chunk) is not None:
+            return True
+        rows = self.database.fetch(CONDEMNED, {"chunk": chunk})
         return bool(rows) and rows[0][0] is None
+
+    def _fetch_tail(self, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
+        return self.database.fetch(TAIL, values)
 
     def _append(self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int) -> None:
         with self._lock:
@@ -191,6 +181,7 @@ class ChunkStore:
         wanted = list(dict.fromkeys(chunks))
 
         def operation(connection: Connection) -> None:
+            merge_fresh(connection)
             for start in range(0, len(wanted), _LOOKUP_BATCH):
                 batch = wanted[start : start + _LOOKUP_BATCH]
                 connection.execute(update(CHUNKS).where(CHUNKS.c.id.in_(batch)).values(condemned_us=None))
@@ -210,16 +201,18 @@ class ChunkStore:
         if not names:
             return
         ids = self._flushing_packs = self._packs_known_to(connection, names)
-        if self._flushing:
-            _INDEX_CHUNKS.execute(
-                connection,
-                [(record.chunk, ids[name], *record[1:], None) for name, record in self._flushing.values()],
-            )
+        self._fresh.flush(connection, list(self._flushing.values()), ids, merge=bool(sealed))
         if sealed:
             connection.execute(update(PACKS).where(PACKS.c.name.in_(sealed)).values(sealed=True))
 
+    def merge_index(self) -> None:
+        """Have all index rows in `chunks`, also those that other processes wrote until now."""
+        self.database.write(merge_fresh)
+        self._fresh.forget()
+
     def index_flushed(self) -> None:
         """The transaction of the last `flush_index` is committed: others see its rows."""
+        self._fresh.flushed()
         with self._lock:
             for chunk in self._flushing:
                 self._unindexed.pop(chunk, None)
@@ -276,31 +269,49 @@ class ChunkStore:
             return self._locate(wanted)
         except PackMissing:
             # A collection has moved the chunks and removed their pack since the lookup.
+            self._fresh.forget()
             return self._locate(wanted)
 
     def _locate(self, wanted: list[ChunkId]) -> dict[ChunkId, Location]:
         found: dict[ChunkId, Location] = {}
         missing = []
         for chunk in wanted:
-            entry = self._unindexed.get(chunk)
+            entry = self._unindexed.get(chunk) or self._fresh.get(chunk)
             if entry is None:
                 missing.append(chunk)
             else:
                 found[chunk] = self._location(entry[0], *entry[1][1:])
-        for start in range(0, len(missing), _LOOKUP_BATCH):
-            self._locate_indexed(missing[start : start + _LOOKUP_BATCH], found)
+        self._locate_indexed(missing, found)
+        missing = [chunk for chunk in missing if chunk not in found]
+        if missing:
+            self._locate_fresh(missing, found)
         for chunk in missing:
             if chunk not in found:
                 raise Corrupt(f"chunk {chunk.hex()} is not in the store", remedy="run `sidegate fsck`")
         return found
 
     def _locate_indexed(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
-        if len(chunks) == 1:
-            rows = self.database.fetch(_PLACE_OF_ONE, {"chunk": chunks[0]})
-        else:
-            rows = self.database.lookup(_PLACES, {"chunks": chunks})
-        for chunk, name, offset, stored_bytes, plain_bytes, encoding in rows:
-            found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
+        rows: Sequence[Any]
+        for start in range(0, len(chunks), _LOOKUP_BATCH):
+            batch = chunks[start : start + _LOOKUP_BATCH]
+            if len(batch) == 1:
+                rows = self.database.fetch(PLACE_OF_ONE, {"chunk": batch[0]})
+            else:
+                rows = self.database.lookup(PLACES, {"chunks": batch})
+            for chunk, name, offset, stored_bytes, plain_bytes, encoding in rows:
+                found[ChunkId(chunk)] = self._location(name, offset, stored_bytes, plain_bytes, encoding)
+
+    def _locate_fresh(self, chunks: list[ChunkId], found: dict[ChunkId, Location]) -> None:
+        """Find what other processes put lately, or have merged while we looked."""
+        self._fresh.refresh(self._fetch_tail)
+        merged = []
+        for chunk in chunks:
+            entry = self._fresh.get(chunk)
+            if entry is None:
+                merged.append(chunk)
+            else:
+                found[chunk] = self._location(entry[0], *entry[1][1:])
+        self._locate_indexed(merged, found)
 
     def _location(self, name: str, offset: int, stored: int, plain: int, encoding: int) -> Location:
         return Location(self.pack(name), offset, stored, plain, encoding)
@@ -396,6 +407,7 @@ class ChunkStore:
 
     def _adoption(self, name: str, records: list[PackRecord]) -> Callable[[Connection], None]:
         def adopt(connection: Connection) -> None:
+            merge_fresh(connection)
             pack = self._register_packs(connection, {name})[name]
             if records:
                 rows = [index_row(pack, record) for record in records]
@@ -414,37 +426,3 @@ def _sync_ahead(writer: PackWriter) -> None:
 def damaged(chunk: ChunkId, pack: str) -> Corrupt:
     """Return what a chunk raises that is not what its id names."""
     return Corrupt(f"chunk {chunk.hex()} in pack {pack} is damaged", remedy="run `sidegate fsck`")
-
-
-def index_row(pack: int, record: PackRecord) -> dict[str, object]:
-    """Return the index row of a record."""
-    return {
-        "id": record.chunk,
-        "pack": pack,
-        "offset": record.offset,
-        "stored_bytes": record.stored_bytes,
-        "plain_bytes": record.plain_bytes,
-        "encoding": record.encoding,
-        "condemned_us": None,
-    }
-
-
-def _index_chunks(count: int) -> Executable:
-    """Return what adds index rows; that of a condemned chunk moves to its new place."""
-    statement = insert(CHUNKS).values([dict.fromkeys(CHUNKS.c.keys()) for _ in range(count)])
-    return statement.on_conflict_do_update(
-        index_elements=["id"],
-        set_={column.name: statement.excluded[column.name] for column in CHUNKS.c if column.name != "id"},
-        where=CHUNKS.c.condemned_us.is_not(None),
-    )
-
-
-_INDEX_CHUNKS = BulkStatement(_index_chunks, len(CHUNKS.c))
-
-
-def _condemned_of_many(count: int) -> Executable:
-    wanted: list[Any] = [bindparam(f"chunk{number}") for number in range(count)]
-    return select(CHUNKS.c.id, CHUNKS.c.condemned_us).where(CHUNKS.c.id.in_(wanted))
-
-
-_CONDEMNED_OF_MANY = BulkStatement(_condemned_of_many, 1)

@@ -20,7 +20,8 @@ from pathlib import Path
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
 from sidegate.errors import Corrupt
-from sidegate.pfs.catalog.schema import CHUNKS, PACKS, REPOS, STAGINGS, UPLOADS
+from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS, REPOS, STAGINGS, UPLOADS
+from sidegate.pfs.fresh_chunks import merge_fresh
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
@@ -33,7 +34,7 @@ from sidegate.pfs.packs import (
     written_us,
 )
 from sidegate.pfs.store import Store
-from sidegate.pfs.uploads import delete_uploads
+from sidegate.pfs.uploads import delete_parts_of_finished, delete_uploads
 
 LOCK = "collection"
 """Held while packs may go: by a collection and by a check."""
@@ -102,6 +103,7 @@ class _Collection:
         report = self.report
         report.bytes_before = _disk_bytes(self._packs)
         self._store.chunks.recover_abandoned()
+        self._store.chunks.merge_index()
         self._drop_attempts()
         report.uploads_dropped += self._database.write(self._drop_uploads)
         self._sweep(self._mark())
@@ -137,6 +139,7 @@ class _Collection:
         query = select(UPLOADS.c.id).where(answered | staging_gone | repo_gone)
         gone = list(connection.execute(query).scalars())
         delete_uploads(connection, gone)
+        delete_parts_of_finished(connection)
         return len(gone)
 
     # -- mark and sweep ------------------------------------------------------
@@ -175,6 +178,7 @@ class _Collection:
         connection: Connection,
     ) -> None:
         """Change the index unless a writer has stored the chunk anew meanwhile."""
+        merge_fresh(connection)
         this = CHUNKS.c.id == bindparam("chunk")
         uncondemned = CHUNKS.c.condemned_us.is_(None) & (CHUNKS.c.pack == bindparam("in_pack"))
         pardon = update(CHUNKS).where(this).values(condemned_us=None)
@@ -275,7 +279,7 @@ class _Collection:
 
 
 def _forget_pack(connection: Connection, pack: int) -> bool:
-    in_use = exists().where(CHUNKS.c.pack == pack)
+    in_use = exists().where(CHUNKS.c.pack == pack) | exists().where(FRESH_CHUNKS.c.pack == pack)
     statement = delete(PACKS).where(PACKS.c.id == pack, PACKS.c.sealed, ~in_use)
     return connection.execute(statement).rowcount == 1
 

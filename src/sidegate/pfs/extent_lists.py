@@ -7,7 +7,7 @@ a file of any size reads one node per level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sidegate.errors import Corrupt
@@ -34,8 +34,11 @@ def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
     return _MAGIC + bytes((level,)) + encode_integer(count) + b"".join(entries)
 
 
-def _encode_child(child: _Child) -> bytes:
-    return child.node + encode_integer(child.size_bytes) + encode_integer(child.extent_count)
+def _encode_children(children: Sequence[_Child]) -> list[bytes]:
+    # Most parts of an upload are of one size, so there are few different numbers.
+    numbers = {size for _, size, _ in children} | {count for _, _, count in children}
+    encoded = {number: encode_integer(number) for number in numbers}
+    return [node + encoded[size] + encoded[count] for node, size, count in children]
 
 
 def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Extent, ...] | ExtentList:
@@ -65,7 +68,7 @@ def _store_leaf(chunks: ChunkStore, extents: tuple[Extent, ...]) -> _Child:
 
 
 def _store_inner(chunks: ChunkStore, level: int, children: list[_Child]) -> _Child:
-    data = _encode_node(level, map(_encode_child, children), len(children))
+    data = _encode_node(level, _encode_children(children), len(children))
     size_bytes = sum(child.size_bytes for child in children)
     return _Child(NodeId(chunks.put(data)), size_bytes, sum(child.extent_count for child in children))
 
@@ -82,9 +85,13 @@ def join_lists(
     loose: list[Extent] = []
     for extents, size_bytes in lists:
         if isinstance(extents, ExtentList):
-            children += _store_leaves(chunks, tuple(loose))
-            loose.clear()
-            children += _as_children(chunks, extents, size_bytes)
+            if loose:
+                children += _store_leaves(chunks, tuple(loose))
+                loose.clear()
+            if extents.count < SPLICED_FROM:
+                children.append(_Child(extents.node, size_bytes, extents.count))
+            else:
+                children += _as_children(chunks, extents, size_bytes)
         else:
             loose += extents
     if not children:
@@ -94,17 +101,14 @@ def join_lists(
 
 
 def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[_Child]:
-    """Return a stored list as children of another: itself, or its own children if it is long.
+    """Return a long stored list as children of another: its own children, if it is no leaf.
 
     So a file that is appended to by copying it into each new upload does not
     become a tree as deep as it has appendices.
     """
-    if extents.count >= SPLICED_FROM:
-        level, decoder, count = open_node(chunks, extents.node)
-        if level > 0:
-            return [
-                _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer()) for _ in range(count)
-            ]
+    level, decoder, count = open_node(chunks, extents.node)
+    if level > 0:
+        return [_Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer()) for _ in range(count)]
     return [_Child(extents.node, size_bytes, extents.count)]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
+from sidegate.pfs.fresh_chunks import fresh_records
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.packs import (
     PackFile,
@@ -107,7 +108,7 @@ def scan_whatever(pack: PackFile) -> list[PackRecord]:
 
 
 def pack_rows(connection: Connection, pack: int) -> list[PackRecord]:
-    """Return the index rows of a pack by offset."""
+    """Return the index rows of a pack: those of `chunks` by offset, then the fresh ones."""
     columns = (CHUNKS.c.id, CHUNKS.c.offset, CHUNKS.c.stored_bytes, CHUNKS.c.plain_bytes, CHUNKS.c.encoding)
     query = select(*columns).where(CHUNKS.c.pack == pack).order_by(CHUNKS.c.offset)
-    return [PackRecord(*row) for row in connection.execute(query)]
+    return [PackRecord(*row) for row in connection.execute(query)] + fresh_records(connection, pack)

@@ -14,8 +14,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
-from sidegate.pfs.chunks import index_row
+from sidegate.pfs.chunk_rows import index_row
 from sidegate.pfs.collection import pack_files
+from sidegate.pfs.fresh_chunks import merge_fresh
 from sidegate.pfs.index_checking import pack_rows, scan_whatever
 from sidegate.pfs.packs import (
     PackFile,
@@ -68,6 +69,7 @@ def _is_whole(pack: PackFile, record: PackRecord) -> bool:
 
 
 def _forget_missing(directory: Path, connection: Connection) -> None:
+    merge_fresh(connection)
     for row in connection.execute(select(PACKS)).all():
         if not pack_path(directory, row.name).exists():
             connection.execute(delete(CHUNKS).where(CHUNKS.c.pack == row.id))
@@ -78,6 +80,7 @@ def _prune(
     name: str, records: set[PackRecord], abandoned: bool, now_us: int, connection: Connection
 ) -> set[PackRecord]:
     """Remove a pack's rows that match no whole record; return the rows that do."""
+    merge_fresh(connection)
     pack = {"name": name, "sealed": abandoned, "created_us": now_us}
     connection.execute(insert(PACKS).values(**pack).on_conflict_do_nothing(index_elements=["name"]))
     pack_id = connection.execute(select(PACKS.c.id).where(PACKS.c.name == name)).scalar_one()

@@ -8,12 +8,13 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from sidegate.native import IndexNode
-from sidegate.pfs.catalog.schema import COMMITS, PARTS, STAGED
+from sidegate.pfs.catalog.schema import COMMITS, PARTS, STAGED, UPLOADS
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.extent_lists import list_nodes, load_extents
 from sidegate.pfs.files import ExtentList, decode_record
 from sidegate.pfs.ids import ChunkId, NodeId
 from sidegate.pfs.nodes import child_id_at
+from sidegate.pfs.uploads import IS_OPEN
 
 
 class Marker:
@@ -30,8 +31,10 @@ class Marker:
     def note(self, connection: Connection) -> None:
         """Take down all references as one transaction sees them."""
         self._roots.update(map(NodeId, connection.execute(select(COMMITS.c.root).distinct()).scalars()))
-        for column in (STAGED.c.record, PARTS.c.record):
-            for data in connection.execute(select(column).where(column.is_not(None))).scalars():
+        staged = select(STAGED.c.record).where(STAGED.c.record.is_not(None))
+        parts = select(PARTS.c.record).join(UPLOADS, UPLOADS.c.id == PARTS.c.upload).where(IS_OPEN)
+        for records in (staged, parts):
+            for data in connection.execute(records).scalars():
                 self._mark_record(data)
 
     def walk(self) -> set[ChunkId]:

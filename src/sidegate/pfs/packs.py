@@ -14,7 +14,7 @@ import secrets
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,10 +284,7 @@ def _write_some(fd: int, pieces: Sequence[Buffer], offset: int) -> int:
 
 
 def _footer(records: list[PackRecord], offset: int) -> bytes:
-    index = b"".join(
-        _INDEX_ENTRY.pack(r.chunk, r.offset, r.stored_bytes, r.plain_bytes, r.encoding)
-        for r in sorted(records)
-    )
+    index = encode_records(sorted(records))
     trailer = _sealed_by_crc(_TRAILER, _INDEX_MAGIC, offset, len(records), blake3(index).digest())
     return index + trailer
 
@@ -341,7 +338,17 @@ def read_index(pack: PackFile) -> list[PackRecord] | None:
     index = pack.read(offset, count * _INDEX_ENTRY.size)
     if blake3(index).digest() != digest:
         raise Corrupt(f"pack file {pack.path.name} has a damaged footer index")
-    return [PackRecord(ChunkId(entry[0]), *entry[1:]) for entry in _INDEX_ENTRY.iter_unpack(index)]
+    return decode_records(index)
+
+
+def encode_records(records: Iterable[PackRecord]) -> bytes:
+    """Return records as entries of a footer index."""
+    return b"".join([_INDEX_ENTRY.pack(*record) for record in records])
+
+
+def decode_records(entries: bytes) -> list[PackRecord]:
+    """Return the records of entries of a footer index."""
+    return [PackRecord(ChunkId(chunk), *place) for chunk, *place in _INDEX_ENTRY.iter_unpack(entries)]
 
 
 def read_pack_name(pack: PackFile) -> str:

@@ -47,14 +47,6 @@ def select_staged_page(
     return rows, rows[-1][0] + b"\0" if len(rows) == _PAGE else None
 
 
-def changed_rows(connection: Connection, staging: str, after: int) -> list[tuple[bytes, bytes | None]]:
-    """Return the (path, record or None) rows that were written above a sequence."""
-    query = select(STAGED.c.path, STAGED.c.record).where(
-        STAGED.c.staging == staging, STAGED.c.sequence > after
-    )
-    return [(row.path, row.record) for row in connection.execute(query)]
-
-
 def select_staged_rows(connection: Connection, staging: str, start: bytes, limit: int) -> Sequence[StagedRow]:
     """Return the first rows from `start` on, sorted by path."""
     return _ROWS.fetch(connection, {"staging": staging, "start": start, "limit": limit})

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from sidegate.pfs.catalog.bulk import execute_plain
 from sidegate.pfs.catalog.groups import Batch, Ticket
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.cutting import whole_extents
@@ -207,9 +208,18 @@ class StagedFile(StagedWrite[FileRecord]):
         if self._expect is not None:
             self._expect(changes.get(self._key))
         if self._also is not None:
-            with changes.connection.begin_nested():
-                self._also(changes.connection)
+            self._together(changes.connection, self._also)
         changes.set(self._key, encode_record(self.result()))
+
+    def _together(self, connection: Connection, also: Companion) -> None:
+        execute_plain(connection, "SAVEPOINT companion")
+        try:
+            also(connection)
+        except BaseException:
+            execute_plain(connection, "ROLLBACK TO companion")
+            raise
+        finally:
+            execute_plain(connection, "RELEASE companion")
 
 
 class StagedCopy(StagedWrite[FileRecord]):

@@ -33,10 +33,7 @@ Purpose = Literal["attempt", "open", "finishing"]
 
 @dataclass(frozen=True, slots=True)
 class StagingInfo:
-    """One staging's row.  `held`: only `commit finish` ends it, no quiet time.
-
-    `sequence` is that of the newest change in it, 0 while there is none.
-    """
+    """One staging's row.  `held`: only `commit finish` ends it, no quiet time."""
 
     id: str
     purpose: Purpose
@@ -46,7 +43,6 @@ class StagingInfo:
     description: str
     created_us: int
     touched_us: int
-    sequence: int = 0
 
     @property
     def scope(self) -> str:
@@ -106,9 +102,9 @@ class Staging:
         self, connection: Connection, rows: dict[bytes, bytes | None], removed: set[bytes]
     ) -> None:
         """Set records and remove others; raises Conflict when this was published or dropped."""
-        sequence = next_sequence(connection, self.id)
-        write_staged(connection, self.id, sequence, rows.items())
-        clear_staged(connection, self.id, sequence, list(removed))
+        require_staging(connection, self.id)
+        write_staged(connection, self.id, rows.items())
+        clear_staged(connection, self.id, list(removed))
         note_change(connection, self.id)
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -253,8 +249,8 @@ class Stagings:
         scope = open_key(repo, branch)
         found = _OPEN_ID.fetch(connection, {"key": scope})
         staging = found[0][0] if found else open_in(connection, self.fresh(repo, branch)).id
-        counted = _COUNT_UP_OPEN.fetch(connection, {"staging_id": staging, "now_us": self._clock()})
-        write_staged(connection, staging, counted[0][0], rows.items())
+        _TOUCH.fetch(connection, {"staging_id": staging, "now_us": self._clock()})
+        write_staged(connection, staging, rows.items())
         note_change(connection, scope, rows)
 
     def fresh(self, repo: str, branch: str) -> StagingInfo:
@@ -292,30 +288,17 @@ def ensure_branch(connection: Connection, repo: str, branch: str, created_us: in
         insert_branch(connection, Branch(repo, branch, None, created_us))
 
 
-def next_sequence(connection: Connection, staging: str) -> int:
-    """Return the number for what this transaction writes into a staging.
-
-    Raises Conflict when the staging was published or dropped meanwhile.
-    """
-    rows = _COUNT_UP.fetch(connection, {"staging_id": staging})
-    if not rows:
+def require_staging(connection: Connection, staging: str) -> None:
+    """Raise Conflict when a staging was published or dropped meanwhile."""
+    if not _THERE.fetch(connection, {"staging_id": staging}):
         raise Conflict("this output is closed: it was published or dropped", staging=staging)
-    return int(rows[0][0])
 
 
 _OPEN_ID = Prepared(select(STAGINGS.c.id).where(STAGINGS.c.open_key == bindparam("key")))
-_COUNT_UP_OPEN = Prepared(
-    update(STAGINGS)
-    .where(STAGINGS.c.id == bindparam("staging_id"))
-    .values(sequence=STAGINGS.c.sequence + 1, touched_us=bindparam("now_us"))
-    .returning(STAGINGS.c.sequence)
+_TOUCH = Prepared(
+    update(STAGINGS).where(STAGINGS.c.id == bindparam("staging_id")).values(touched_us=bindparam("now_us"))
 )
-_COUNT_UP = Prepared(
-    update(STAGINGS)
-    .where(STAGINGS.c.id == bindparam("staging_id"))
-    .values(sequence=STAGINGS.c.sequence + 1)
-    .returning(STAGINGS.c.sequence)
-)
+_THERE = Prepared(select(STAGINGS.c.id).where(STAGINGS.c.id == bindparam("staging_id")))
 
 
 def delete_staging(connection: Connection, staging: str) -> None:
@@ -356,7 +339,7 @@ def _upsert_staged(count: int) -> Executable:
     statement = insert(STAGED).values([dict.fromkeys(STAGED.c.keys()) for _ in range(count)])
     return statement.on_conflict_do_update(
         index_elements=["staging", "path"],
-        set_={"record": statement.excluded.record, "sequence": statement.excluded.sequence},
+        set_={"record": statement.excluded.record},
     )
 
 
@@ -368,32 +351,27 @@ def upsert_staged(connection: Connection, staging: str, rows: Sequence[tuple[byt
 
     Raises Conflict when their staging was published or dropped meanwhile.
     """
-    write_staged(connection, staging, next_sequence(connection, staging), rows)
+    require_staging(connection, staging)
+    write_staged(connection, staging, rows)
 
 
-def write_staged(
-    connection: Connection, staging: str, sequence: int, rows: Iterable[tuple[bytes, bytes | None]]
-) -> None:
-    """Write rows under a sequence of this transaction (`next_sequence`)."""
-    _UPSERT_STAGED.execute(connection, [(staging, path, record, sequence) for path, record in rows])
+def write_staged(connection: Connection, staging: str, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Write rows of a staging that is there, replacing those of the same path."""
+    _UPSERT_STAGED.execute(connection, [(staging, path, record) for path, record in rows])
 
 
-def clear_staged(connection: Connection, staging: str, sequence: int, paths: list[bytes]) -> None:
+def clear_staged(connection: Connection, staging: str, paths: list[bytes]) -> None:
     """Remove the records of those paths that have one."""
-    _CLEAR_STAGED.execute(connection, [(path,) for path in paths], leading=(sequence, staging))
+    _CLEAR_STAGED.execute(connection, [(path,) for path in paths], leading=(staging,))
 
 
 def _clear_staged(count: int) -> Executable:
     paths: list[Any] = [bindparam(f"path{number}") for number in range(count)]
     there = (STAGED.c.staging == bindparam("in_staging")) & STAGED.c.path.in_(paths)
-    return (
-        update(STAGED)
-        .where(there & STAGED.c.record.is_not(None))
-        .values(record=null(), sequence=bindparam("new_sequence"))
-    )
+    return update(STAGED).where(there & STAGED.c.record.is_not(None)).values(record=null())
 
 
-_CLEAR_STAGED = BulkStatement(_clear_staged, 1, leading=2)
+_CLEAR_STAGED = BulkStatement(_clear_staged, 1, leading=1)
 
 
 def staged_totals(database: Database, staging: str) -> int:

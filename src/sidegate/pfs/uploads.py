@@ -2,22 +2,25 @@
 
 An upload belongs to a scope (a staging, or a branch) and outlives its
 completion, so that repeating a completion whose answer was lost gives the same
-answer again.
+answer again.  The parts of a completed one mean nothing any more; a collection
+removes them, because removing 640 takes longer than completing.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import NotFound
 from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import PARTS, UPLOADS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 
@@ -34,8 +37,7 @@ class Upload:
     result: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One stored part; its record's extents are cut on their own."""
 
     number: int
@@ -58,8 +60,7 @@ class Uploads:
 
     def get(self, upload: str) -> Upload:
         """Return an upload, completed or not; raises NotFound."""
-        with self._database.read() as connection:
-            return select_upload(connection, upload)
+        return _only(self._database.fetch(_UPLOAD, {"upload_id": upload}), upload)
 
     def unfinished(self, scope: str, start: str = "") -> Iterator[Upload]:
         """Yield the scope's unfinished uploads of paths >= `start`, by path and age."""
@@ -79,12 +80,16 @@ class Uploads:
         self._database.write(lambda connection: _upsert_part(connection, upload, number, data))
 
     def parts(self, upload: str, after: int = 0) -> list[Part]:
-        """Return the parts with a number above `after`, by number."""
-        rows = self._database.lookup(_PARTS_AFTER, {"upload_id": upload, "after": after})
-        return [Part(number, decode_part(data)) for number, data in rows]
+        """Return the parts of an open upload with a number above `after`, by number."""
+        return [Part(*item) for item in self.part_records(upload, after).items()]
+
+    def part_records(self, upload: str, after: int = 0) -> dict[int, FileRecord]:
+        """Return the records of `parts` by number, in that order."""
+        rows = self._database.fetch(_PARTS_AFTER, {"upload_id": upload, "after": after})
+        return {number: decode_part(data) for number, data in rows}
 
     def complete(self, upload: str, result: dict[str, Any]) -> None:
-        """Remember the answer and forget the parts; raises NotFound."""
+        """Remember the answer and let go of the parts; raises NotFound."""
 
         def operation(connection: Connection) -> None:
             finish_upload(connection, upload, result)
@@ -113,27 +118,47 @@ class Uploads:
 
 def select_upload(connection: Connection, upload: str) -> Upload:
     """Return an upload as this transaction sees it; raises NotFound."""
-    row = connection.execute(select(UPLOADS).where(UPLOADS.c.id == upload)).first()
-    if row is None:
-        raise _no_upload(upload)
-    return _upload(row)
+    return _only(_UPLOAD.fetch(connection, {"upload_id": upload}), upload)
 
 
-_PART = insert(PARTS)
-_UPSERT_PART = _PART.on_conflict_do_update(
-    index_elements=["upload", "number"], set_={"record": _PART.excluded.record}
+# Columns of JSON come and go as text: a prepared statement converts nothing.
+_UPLOAD = Prepared(select(UPLOADS).where(UPLOADS.c.id == bindparam("upload_id")))
+_PART = insert(PARTS).values(
+    upload=bindparam("upload_id"), number=bindparam("part"), record=bindparam("data")
 )
-_PARTS_AFTER = (
+_UPSERT_PART = Prepared(
+    _PART.on_conflict_do_update(index_elements=["upload", "number"], set_={"record": _PART.excluded.record})
+)
+IS_OPEN = UPLOADS.c.result.is_(None)
+"""Only then do the parts of an upload mean anything."""
+
+_OPEN_ONE = select(UPLOADS.c.id).where(UPLOADS.c.id == bindparam("upload_id"), IS_OPEN).scalar_subquery()
+_PARTS_AFTER = Prepared(
     select(PARTS.c.number, PARTS.c.record)
-    .where(PARTS.c.upload == bindparam("upload_id"), PARTS.c.number > bindparam("after"))
+    .where(PARTS.c.upload == _OPEN_ONE, PARTS.c.number > bindparam("after"))
     .order_by(PARTS.c.number)
 )
+_FINISH = Prepared(
+    update(UPLOADS)
+    .where(UPLOADS.c.id == bindparam("upload_id"), IS_OPEN)
+    .values(result=bindparam("answer", type_=Text))
+    .returning(UPLOADS.c.id)
+)
+
+
+def _only(rows: Sequence[tuple[Any, ...]], upload: str) -> Upload:
+    """Return the upload that a prepared statement found; raises NotFound."""
+    if not rows:
+        raise _no_upload(upload)
+    name, scope, path, created_us, details, result = rows[0]
+    answer = None if result is None else json.loads(result)
+    return Upload(name, scope, path.decode(), created_us, json.loads(details), answer)
 
 
 def _upsert_part(connection: Connection, upload: str, number: int, data: bytes) -> None:
     if select_upload(connection, upload).result is not None:
         raise _no_upload(upload)
-    connection.execute(_UPSERT_PART, {"upload": upload, "number": number, "record": data})
+    _UPSERT_PART.fetch(connection, {"upload_id": upload, "part": number, "data": data})
 
 
 @lru_cache(maxsize=16384)
@@ -146,12 +171,15 @@ def decode_part(data: bytes) -> FileRecord:
 
 
 def finish_upload(connection: Connection, upload: str, result: dict[str, Any]) -> None:
-    """Mark an open upload completed with `result` and drop its parts; raises NotFound."""
-    connection.execute(delete(PARTS).where(PARTS.c.upload == upload))
-    is_open = (UPLOADS.c.id == upload) & UPLOADS.c.result.is_(None)
-    updated = connection.execute(update(UPLOADS).where(is_open).values(result=result))
-    if updated.rowcount != 1:
+    """Mark an open upload completed with `result`, in one row; raises NotFound."""
+    if not _FINISH.fetch(connection, {"upload_id": upload, "answer": json.dumps(result)}):
         raise _no_upload(upload)
+
+
+def delete_parts_of_finished(connection: Connection) -> None:
+    """Remove the parts of all uploads that were completed."""
+    finished = select(UPLOADS.c.id).where(~IS_OPEN)
+    connection.execute(delete(PARTS).where(PARTS.c.upload.in_(finished)))
 
 
 def delete_uploads(connection: Connection, uploads: list[str]) -> None:

@@ -191,7 +191,7 @@ def select_parts(
     chosen = []
     for part in completed:
         found = stored.get(part.number)
-        if found is None or found.tag != part.tag or not _checksums_agree(part, found):
+        if found is None or found.tag != part.tag or (part.checksums and not _checksums_agree(part, found)):
             raise S3Error("InvalidPart", fields={"PartNumber": str(part.number), "ETag": part.tag})
         chosen.append(found)
     for found in chosen[:-1]:
@@ -227,7 +227,10 @@ def object_checksums(
         raise S3Error("BadDigest", f"The upload's checksum type is {checksum_type}.")
     names = [algorithm] if algorithm else [name for name, known in ALGORITHMS.items() if known.combine]
     found = {}
+    common = dict(parts[0].checksums) if parts else {}
     for name in names:
+        if name not in common:
+            continue
         values = [dict(part.checksums).get(name) for part in parts]
         known = [PartChecksum(v, p.size_bytes) for v, p in zip(values, parts, strict=True) if v is not None]
         if len(known) == len(parts):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from sidegate.errors import Unsupported
 
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0004"
 _VERSION_TABLE = "alembic_version"
 
 

@@ -87,10 +87,8 @@ STAGINGS = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("touched_us", BigInteger, nullable=False),
     Column("open_key", String(127), unique=True),
-    Column("sequence", BigInteger, nullable=False, server_default="0"),
 )
-"""`open_key` is `repo@branch` for a branch's open commit, so there is only one.
-`sequence` counts the transactions that wrote into it."""
+"""`open_key` is `repo@branch` for a branch's open commit, so there is only one."""
 
 STAGED = Table(
     "staged",
@@ -98,12 +96,9 @@ STAGED = Table(
     Column("staging", String(32), ForeignKey("stagings.id"), primary_key=True),
     Column("path", LargeBinary, primary_key=True),
     Column("record", LargeBinary),
-    Column("sequence", BigInteger, nullable=False, server_default="0"),
-    Index(None, "staging", "sequence"),
     sqlite_with_rowid=False,
 )
-"""`record` is NULL where the path was removed.  `sequence` is the staging's when the row
-was written last: who knows all up to one reads what is above it."""
+"""`record` is NULL where the path was removed."""
 
 UPLOADS = Table(
     "uploads",
@@ -153,6 +148,17 @@ CHUNKS = Table(
 )
 """`condemned_us`: a collection found no reference then; a later one deletes it.
 A writer treats a condemned chunk as absent and stores it anew."""
+
+FRESH_CHUNKS = Table(
+    "fresh_chunks",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("pack", Integer, ForeignKey("packs.id"), nullable=False),
+    Column("records", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What one transaction put into one pack, and is not in `chunks` yet.  Ids only grow: who
+knows all up to one reads what is above it."""
 
 PIPELINES = Table(
     "pipelines",

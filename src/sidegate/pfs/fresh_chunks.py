@@ -1,0 +1,155 @@
+"""Index rows of chunks that were put lately: appended as they come, sorted in by thousands.
+
+A chunk's id is random, so each row of `chunks` makes a page of its own dirty: 20 of the 28 us
+of SQL that a small file took.  What a transaction puts is one row of `fresh_chunks` instead;
+every process reads what others appended since it last looked, and whoever finds very many
+merges all of them into `chunks` in one go.
+
+A chunk is in the one table, in the other, or for a moment of a reader's in both.  Rows only
+move from here to there: who does not find a chunk here looks there afterwards, never before.
+A sealed pack has no rows here, so whatever is decided about such a pack needs only `chunks`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Executable, bindparam, delete, func, literal, null, select, union_all
+from sqlalchemy.dialects.sqlite import insert
+
+from sidegate.pfs.catalog.bulk import BulkStatement
+from sidegate.pfs.catalog.prepared import Prepared
+from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
+from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.packs import PackRecord, decode_records, encode_records
+
+MERGE_COUNT = 8192
+"""A merge of so many makes a third of a page dirty per chunk at 150 000 rows; 2048 nearly one."""
+
+Place = tuple[str, PackRecord]
+"""The name of a pack, and where a chunk lies in it."""
+
+FetchTail = Callable[[Mapping[str, object]], Sequence[tuple[Any, ...]]]
+"""Runs `TAIL` and returns its rows."""
+
+TAIL = Prepared(
+    union_all(
+        select(FRESH_CHUNKS.c.id, PACKS.c.name, FRESH_CHUNKS.c.records)
+        .join(PACKS, PACKS.c.id == FRESH_CHUNKS.c.pack)
+        .where(FRESH_CHUNKS.c.id > bindparam("after")),
+        select(func.min(FRESH_CHUNKS.c.id), literal(""), null()).select_from(FRESH_CHUNKS),
+    )
+)
+"""What was appended `after` an id, and in the row without records the lowest id there is."""
+
+
+class FreshChunks:
+    """What this process knows of the rows that are not merged; safe to use from several threads.
+
+    What `get` says without a `refresh` may have been merged since, but is as true as it was.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[ChunkId, Place] = {}
+        # Ids of the first and the last row that is known; a merge takes all that are there.
+        self._first: int | None = None
+        self._last = 0
+        self._flushing: dict[int, list[Place]] = {}
+
+    def get(self, chunk: ChunkId) -> Place | None:
+        """Return where a chunk lies, if that is known here."""
+        return self._places.get(chunk)
+
+    def refresh(self, fetch: FetchTail) -> None:
+        """Know of all rows that are there now, and of no other."""
+        with self._lock:
+            rows = fetch({"after": self._last})
+            first = next(row_id for row_id, _, records in rows if records is None)
+            if first != self._first:
+                if self._first is not None:
+                    self._places = {}
+                self._first = first
+            for row_id, name, records in rows:
+                if records is not None:
+                    self._places.update((record.chunk, (name, record)) for record in decode_records(records))
+                    self._last = max(self._last, row_id)
+
+    def forget(self) -> None:
+        """Know nothing: the next `refresh` reads all rows."""
+        with self._lock:
+            self._places, self._first, self._last = {}, None, 0
+
+    def flush(
+        self,
+        connection: Connection,
+        places: Sequence[Place],
+        pack_ids: Mapping[str, int],
+        *,
+        merge: bool,
+    ) -> None:
+        """Append rows within a transaction; merge all there are when they are many, or if told to."""
+        self.refresh(lambda values: TAIL.fetch(connection, values))
+        by_pack: dict[str, list[PackRecord]] = {}
+        for name, record in places:
+            by_pack.setdefault(name, []).append(record)
+        rows = [(pack_ids[name], encode_records(records)) for name, records in by_pack.items()]
+        ids = [row_id for (row_id,) in _APPEND.execute(connection, rows)]
+        self._flushing = {
+            row_id: [(name, record) for record in records]
+            for row_id, (name, records) in zip(ids, by_pack.items(), strict=True)
+        }
+        if merge or len(self._places) + len(places) >= MERGE_COUNT:
+            merge_fresh(connection)
+            self._flushing = {}
+
+    def flushed(self) -> None:
+        """The transaction of the last `flush` is committed."""
+        with self._lock:
+            for row_id, places in self._flushing.items():
+                self._places.update((place[1].chunk, place) for place in places)
+                self._first = row_id if self._first is None else self._first
+                self._last = max(self._last, row_id)
+            self._flushing = {}
+
+
+def merge_fresh(connection: Connection) -> None:
+    """Move all rows into `chunks`; a condemned chunk moves to its new place."""
+    found: dict[ChunkId, tuple[Any, ...]] = {}
+    query = select(FRESH_CHUNKS.c.pack, FRESH_CHUNKS.c.records).order_by(FRESH_CHUNKS.c.id)
+    for pack, records in connection.execute(query).all():
+        for chunk, *place in decode_records(records):
+            found.setdefault(chunk, (chunk, pack, *place, None))
+    if found:
+        # In order of ids, so that a page is made dirty once for all its rows.
+        _INDEX_CHUNKS.execute(connection, sorted(found.values()))
+    connection.execute(delete(FRESH_CHUNKS))
+
+
+def fresh_records(connection: Connection, pack: int) -> list[PackRecord]:
+    """Return the records of a pack that are not merged, by offset."""
+    query = select(FRESH_CHUNKS.c.records).where(FRESH_CHUNKS.c.pack == pack)
+    found = [record for data in connection.execute(query).scalars() for record in decode_records(data)]
+    return sorted(found, key=lambda record: record.offset)
+
+
+def _append(count: int) -> Executable:
+    rows = [{"pack": None, "records": None} for _ in range(count)]
+    return insert(FRESH_CHUNKS).values(rows).returning(FRESH_CHUNKS.c.id)
+
+
+_APPEND = BulkStatement(_append, 2)
+
+
+def _index_chunks(count: int) -> Executable:
+    statement = insert(CHUNKS).values([dict.fromkeys(CHUNKS.c.keys()) for _ in range(count)])
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={column.name: statement.excluded[column.name] for column in CHUNKS.c if column.name != "id"},
+        where=CHUNKS.c.condemned_us.is_not(None),
+    )
+
+
+_INDEX_CHUNKS = BulkStatement(_index_chunks, len(CHUNKS.c))
