@@ -182,7 +182,7 @@ class UnwantedBody:
 def test_a_refused_upload_costs_no_byte_of_its_body(job: Job, method: str, target: str, status: int) -> None:
     """The decision needs the head alone, so a client that waits for its 100 sends nothing."""
     with WorkThreads(1, "test") as threads:
-        gateway = Gateway(Context(job.store, job.session, threads))
+        gateway = Gateway(Context(job.store, job.session, threads, threads))
         headers = [(b"host", b"x"), (b"expect", b"100-continue"), (b"content-length", b"1073741824")]
         request = Request(method, target.encode(), "1.1", headers, UnwantedBody(), "test")
 

@@ -41,7 +41,7 @@ async def rest_of(segments: AsyncIterator[Any]) -> bytes:
 def run(store: Store, work: Any) -> None:
     async def main() -> None:
         with WorkThreads(2, "test") as threads:
-            context = Context(store, cast("Any", None), threads, budget=Budget(LIMIT_BYTES))
+            context = Context(store, cast("Any", None), threads, threads, budget=Budget(LIMIT_BYTES))
             await work(context)
             assert context.budget.used_bytes == 0
 

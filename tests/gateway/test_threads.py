@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -43,6 +45,21 @@ def test_work_one_after_another_needs_one_thread() -> None:
 
     with WorkThreads(8, "test") as threads:
         assert asyncio.run(main(threads)) == {"test-0"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a niceness is the whole process's")
+def test_threads_that_are_to_be_nice_are_and_no_others() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+    with WorkThreads(1, "plain") as plain, WorkThreads(1, "nice", niceness=3) as nice:
+
+        async def main() -> tuple[int, int]:
+            return await plain.run(niceness), await nice.run(niceness)
+
+        assert asyncio.run(main()) == (before, min(before + 3, 19))
+    assert niceness() == before
 
 
 def test_work_goes_on_when_its_caller_is_cancelled() -> None:

@@ -31,7 +31,7 @@ from sidegate.bench.servers import Cores, ServerProcess, start_serve, start_side
 from sidegate.bench.signing import Signer, Style
 from sidegate.bench.stock import DURABLE, INPUT, MANY, OPEN, Stock, make_stock, write_file
 from sidegate.bench.target import Target
-from sidegate.bench.workers import find_workers, move_to_core
+from sidegate.bench.workers import find_workers, move_to_cores
 from sidegate.errors import SidegateError
 
 Tell = Callable[[str], None]
@@ -210,7 +210,7 @@ class _Arena:
         process = start_serve(goals.OURS_SERVE, stock.store, "process", self._cores.client, workers=3)
         pids = find_workers(process.tree.pid)
         reader, *writers = sorted(pids)
-        move_to_core(pids[reader], self._cores.server)
+        move_to_cores(pids[reader], {self._cores.server})
         only = frozenset({"get-4k-open"})
         plain = Target(process.endpoint, _signer(process, "presigned"), writes=OPEN, branch=OPEN, only=only)
         measured = replace(

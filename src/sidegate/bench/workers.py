@@ -74,8 +74,8 @@ def find_workers(pid: int) -> dict[str, int]:
     return {line[_WORKER_NUMBER].decode(): child for child, line in words.items()}
 
 
-def move_to_core(pid: int, core: int) -> None:
-    """Let all threads of a process, and those that they start, run on one core."""
+def move_to_cores(pid: int, cores: set[int]) -> None:
+    """Let all threads of a process, and those that they start, run on these cores alone."""
     for thread in os.listdir(f"/proc/{pid}/task"):
         with suppress(ProcessLookupError):  # it has ended meanwhile
-            os.sched_setaffinity(int(thread), {core})
+            os.sched_setaffinity(int(thread), cores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from sidegate.cli.durations import DURATION
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.printing import note, say, table
 from sidegate.errors import Invalid
+from sidegate.gateway.cores import usable_cores
 
 if TYPE_CHECKING:
     from sidegate.bench.cells import Cell
@@ -94,11 +94,6 @@ def make_settings(
         connections=connections,
         poll=usable_cores() > 1,
     )
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def print_cells(cells: Sequence[Cell]) -> None:

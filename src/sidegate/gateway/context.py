@@ -35,6 +35,9 @@ class Context:
     store: Store
     namespace: Namespace
     threads: WorkThreads
+    heavy_threads: WorkThreads
+    """For what keeps a core busy, and may wait for it."""
+
     resolved: ResolvedCache = field(default_factory=ResolvedCache)
     activity: Activity = field(default_factory=Activity)
     budget: Budget = field(default_factory=lambda: Budget(Limits().in_flight_bytes))
@@ -53,8 +56,12 @@ class Context:
         return self.namespace.peek(name) or self.namespace.get(name)
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run blocking work in a thread."""
+        """Run work that waits for disk or catalog in a thread."""
         return await self.threads.run(function)
+
+    async def run_heavy(self, function: Callable[[], T]) -> T:
+        """Run work on many bytes in a thread that leaves the core to others."""
+        return await self.heavy_threads.run(function)
 
 
 async def find_writable(context: Context, bucket: str) -> WritableView:

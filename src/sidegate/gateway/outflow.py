@@ -72,7 +72,7 @@ class Outflow:
         plain = self._plain
         if plain is None:
             await self._take_room(piece.location.plain_bytes)
-            plain = self._plain = await self._context.run(piece.read)
+            plain = self._plain = await self._context.run_heavy(piece.read)
         return plain
 
     async def _take_room(self, size_bytes: int) -> None:

@@ -38,8 +38,9 @@ async def receive(
     """Read, verify and store the body, then return what `store` makes of it.
 
     `store` runs in the same thread as the last block, only when everything
-    held.  Raises S3Error for what the client did wrong, BodyTruncated when it
-    went away; what was stored until then is garbage.
+    held; others wait for that thread, so it must not wait for a commit.
+    Raises S3Error for what the client did wrong, BodyTruncated when it went
+    away; what was stored until then is garbage.
     """
     check_length(request)
     decoder = PayloadDecoder.from_headers(
@@ -57,12 +58,12 @@ async def receive(
             blocks, last = await body.read_here()
             if not last:
                 crowded, body.crowded = body.crowded, False
-                await context.run(partial(intake.feed, blocks, crowded=crowded))
+                await context.run_heavy(partial(intake.feed, blocks, crowded=crowded))
                 if counts is not None:
                     counts.received_bytes += intake.news_bytes()
                 for block in cutter.free_blocks():
                     body.recycle(block)
-        result = await context.run(lambda: store(intake.finish(blocks)))
+        result = await context.run_heavy(lambda: store(intake.finish(blocks)))
     except Exception:
         # Not when cancelled: a thread may still be at work.
         cutter.close()

@@ -9,6 +9,8 @@ function 38 us against 80, with eight under way 7 us against 28; uvloop, one cor
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,11 +24,15 @@ _Item = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any
 
 
 class WorkThreads:
-    """At most `limit` threads, each started when there is more work than threads."""
+    """At most `limit` threads, each started when there is more work than threads.
 
-    def __init__(self, limit: int, name: str) -> None:
+    With a `niceness` they leave cores to whoever else of the process, or of others, wants one.
+    """
+
+    def __init__(self, limit: int, name: str, *, niceness: int = 0) -> None:
         self._limit = limit
         self._name = name
+        self._niceness = niceness
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         # Items given and not yet done; changed on the loop's thread alone.
@@ -68,6 +74,9 @@ class WorkThreads:
         thread.start()
 
     def _work(self) -> None:
+        # Linux counts it by thread, POSIX and others by process.
+        if self._niceness and sys.platform == "linux":
+            os.nice(self._niceness)
         while (item := self._queue.get()) is not None:
             loop, future, function = item
             result: Any = None

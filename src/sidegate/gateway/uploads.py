@@ -68,18 +68,18 @@ async def upload_part(context: Context, request: S3Request) -> Response:
     upload = await context.run(lambda: _find_open(context, request, part.upload_id))
     algorithm = upload.details["algorithm"]
 
-    def store(received: Received) -> tuple[FileRecord, Received]:
+    def describe(received: Received) -> tuple[FileRecord, Received]:
         checksums = received.digests.computed if algorithm else received.digests.checksums
         record = context.store.record(
             received.extents,
             attributes=attributes_of(ObjectMetadata(), checksums),
             tag=received.digests.md5_hex if context.md5_tags else None,
         )
-        _put_part(context, upload.id, part.part_number, record)
         return record, received
 
     wanted = (algorithm,) if algorithm else ()
-    record, received = await receive(context, request, store, checksums=wanted)
+    record, received = await receive(context, request, describe, checksums=wanted)
+    await context.run(lambda: _put_part(context, upload.id, part.part_number, record))
     return Response(200, [(b"etag", format_etag(record.tag)), *received.digests.echo_headers()])
 
 
