@@ -34,13 +34,14 @@ class Scale:
     rounds: int = 5
     seconds: float = 0.8
     traffic_bytes: int = 2 << 30
+    upload_bytes: int = 1 << 30
 
     @classmethod
     def choose(cls, *, smoke: bool, rounds: int) -> Scale:
         """Return the scale of a run."""
         if not smoke:
             return cls(False, rounds=rounds)
-        return cls(True, 4 << 20, 32, 1500, 3000, 1, 0.01, 16 << 20)
+        return cls(True, 4 << 20, 32, 1500, 3000, 1, 0.01, 16 << 20, 4 << 20)
 
 
 @dataclass(frozen=True, slots=True)
