@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ from sidegate.pfs.packs import (
     sync_pack,
 )
 from sidegate.pfs.plain_cache import PlainCache
+from sidegate.pfs.write_back import write_back
 
 if TYPE_CHECKING:
     from sidegate.pfs.catalog.database import Database
@@ -166,8 +166,7 @@ class ChunkStore:
         if writer is not None:
             writer.seal()
             self._sealed.append(writer)
-            # Nobody waits for it but whoever makes a commit durable.
-            threading.Thread(target=_sync_ahead, args=(writer,), name="pack-sync", daemon=True).start()
+            write_back([sealed for sealed in self._sealed if not sealed.synced])
         self._writer = fresh
         return fresh
 
@@ -415,12 +414,6 @@ class ChunkStore:
             connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
 
         return adopt
-
-
-def _sync_ahead(writer: PackWriter) -> None:
-    """Start what a commit will wait for; an error is raised again there."""
-    with suppress(OSError):
-        writer.sync()
 
 
 def damaged(chunk: ChunkId, pack: str) -> Corrupt:

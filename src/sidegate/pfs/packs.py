@@ -24,7 +24,7 @@ from blake3 import blake3
 
 from sidegate.errors import Corrupt, SidegateError
 from sidegate.pfs.compression import RAW, decode_payload
-from sidegate.pfs.disk import explained_disk_errors
+from sidegate.pfs.disk import begin_writing, explained_disk_errors
 from sidegate.pfs.ids import Buffer, ChunkId
 
 PACK_BYTES = 64 << 20
@@ -173,6 +173,15 @@ class PackWriter:
             os.close(fd)
         with self._lock:
             self._synced_end = max(self._synced_end, end)
+
+    def begin_sync(self) -> bool:
+        """Have the kernel begin to write all that was written; False where it cannot be asked."""
+        with self._lock:
+            fd = os.dup(self._fd)
+        try:
+            return begin_writing(fd)
+        finally:
+            os.close(fd)
 
     @property
     def synced(self) -> bool:

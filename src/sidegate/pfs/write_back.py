@@ -1,0 +1,34 @@
+"""When sealed packs reach the disk while nobody waits for it.
+
+A commit waits for all of them, so what is sealed begins to be written at once.  Being sure of
+it costs a commit of the file system's journal, which holds up every write meanwhile: that is
+done for several packs together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sidegate.pfs.packs import PackWriter
+
+SYNCED_TOGETHER = 8
+"""Half a GiB.  Bodies of 64 MiB took 1.02 CPU-s/GB at 630 MB/s with packs synced one by one; 0.95 at
+860 where each began to be written and eight were synced together; 0.91 at 920 where all was left
+to the kernel, but then a commit finds all still to be done (ext4, Zen 4, a load of 6, 2026-11)."""
+
+
+def write_back(unsynced: Sequence[PackWriter]) -> None:
+    """Start what a commit will wait for, in a thread; the pack sealed last is the last."""
+    threading.Thread(target=_work, args=(list(unsynced),), name="pack-sync", daemon=True).start()
+
+
+def _work(unsynced: list[PackWriter]) -> None:
+    # What is not synced yet when as many have come again is taken along then.
+    together = len(unsynced) % SYNCED_TOGETHER == 0
+    # An error is raised again by the commit.
+    with suppress(OSError):
+        if together or not unsynced[-1].begin_sync():
+            for writer in unsynced:
+                writer.sync()
