@@ -13,6 +13,7 @@ from sidegate.pfs import packs
 from sidegate.pfs.compression import RAW, encode_payload
 from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.pack_files import sync_pack
 from sidegate.pfs.packs import (
     ALIGNED_FROM_BYTES,
     HEADER_BYTES,
@@ -25,7 +26,6 @@ from sidegate.pfs.packs import (
     read_index,
     recover,
     scan,
-    sync_pack,
 )
 
 PLAIN = [noise(100, 1), noise(40_000, 2), b"text " * 5000, noise(ALIGNED_FROM_BYTES, 3), b"", noise(7, 4)]

@@ -25,16 +25,15 @@ from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_pa
 from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.fresh_chunks import TAIL, FreshChunks, merge_fresh
 from sidegate.pfs.ids import Buffer, ChunkId
+from sidegate.pfs.pack_files import pack_path, sync_pack
 from sidegate.pfs.packs import (
     PACK_BYTES,
     PackFile,
     PackMissing,
     PackRecord,
     PackWriter,
-    pack_path,
     payload_holds,
     recover,
-    sync_pack,
 )
 from sidegate.pfs.plain_cache import PlainCache
 from sidegate.pfs.write_back import write_back

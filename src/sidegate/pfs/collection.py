@@ -25,14 +25,8 @@ from sidegate.pfs.fresh_chunks import merge_fresh
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
-from sidegate.pfs.packs import (
-    PackFile,
-    PackRecord,
-    is_abandoned,
-    pack_path,
-    read_index,
-    written_us,
-)
+from sidegate.pfs.pack_files import is_abandoned, pack_path, written_us
+from sidegate.pfs.packs import PackFile, PackRecord, read_index
 from sidegate.pfs.store import Store
 from sidegate.pfs.uploads import delete_parts_of_finished, delete_uploads
 

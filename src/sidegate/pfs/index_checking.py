@@ -14,11 +14,11 @@ from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.fresh_chunks import fresh_records
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.pack_files import pack_path
 from sidegate.pfs.packs import (
     PackFile,
     PackMissing,
     PackRecord,
-    pack_path,
     payload_holds,
     read_index,
     read_pack_name,

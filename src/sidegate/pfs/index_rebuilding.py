@@ -18,15 +18,8 @@ from sidegate.pfs.chunk_rows import index_row
 from sidegate.pfs.collection import pack_files
 from sidegate.pfs.fresh_chunks import merge_fresh
 from sidegate.pfs.index_checking import pack_rows, scan_whatever
-from sidegate.pfs.packs import (
-    PackFile,
-    PackMissing,
-    PackRecord,
-    is_abandoned,
-    pack_path,
-    payload_holds,
-    recover,
-)
+from sidegate.pfs.pack_files import is_abandoned, pack_path
+from sidegate.pfs.packs import PackFile, PackMissing, PackRecord, payload_holds, recover
 from sidegate.pfs.store import Store
 
 

@@ -26,6 +26,7 @@ from sidegate.errors import Corrupt, SidegateError
 from sidegate.pfs.compression import RAW, decode_payload
 from sidegate.pfs.disk import begin_writing, explained_disk_errors
 from sidegate.pfs.ids import Buffer, ChunkId
+from sidegate.pfs.pack_files import pack_path, sync_entry
 
 PACK_BYTES = 64 << 20
 PAGE_BYTES = 4096
@@ -88,11 +89,6 @@ def record_offset(position: int, encoding: int, stored_bytes: int) -> int:
     if encoding == RAW and stored_bytes >= ALIGNED_FROM_BYTES:
         return -(-(start + RECORD_BYTES) // PAGE_BYTES) * PAGE_BYTES - RECORD_BYTES
     return start
-
-
-def pack_path(directory: Path, name: str) -> Path:
-    """Return the file of the pack called `name` (32 hex digits)."""
-    return directory / name[:2] / f"{name}.pack"
 
 
 class PackWriter:
@@ -165,7 +161,7 @@ class PackWriter:
         try:
             os.fdatasync(fd)
             if first:
-                _sync_entry(self.path)
+                sync_entry(self.path)
         except OSError as error:
             self._failure = error
             raise
@@ -206,52 +202,6 @@ class PackWriter:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
-
-
-def _sync_entry(path: Path) -> None:
-    """Make a new file's name, and its folder's, survive the machine."""
-    for directory in (path.parent, path.parent.parent):
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-
-def written_us(path: Path) -> int:
-    """Return when a pack was last written to, in microseconds; 0 for a missing one."""
-    try:
-        return path.stat().st_mtime_ns // 1000
-    except FileNotFoundError:
-        return 0
-
-
-def is_abandoned(path: Path) -> bool:
-    """Whether the writer of a pack is gone, or done with it."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def sync_pack(path: Path) -> None:
-    """Return once what any process wrote to a pack is on disk; a missing one is fine."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
-    _sync_entry(path)
 
 
 def _place(position: int, payloads: Sequence[Payload]) -> tuple[list[PackRecord], list[Buffer]]:
