@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from sidegate.gateway.buckets import Bucket
 from sidegate.gateway.context import Context, S3Request, xml_response
+from sidegate.gateway.objects import describe
 from sidegate.gateway.outflow import Outflow
 from sidegate.gateway.resolved import ResolvedObject, resolve
 from sidegate.http.message import FileSegment, Response, Segment
@@ -44,7 +45,7 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
 
     def find() -> ResolvedObject:
         bucket = context.bucket(request.bucket)
-        return _find(context, bucket, request.key)
+        return _find(context, bucket, request.key, data=False)
 
     description = (await context.run(find)).description
     return xml_response(render_attributes(wanted, description), description.validators[1:])
@@ -53,17 +54,22 @@ async def get_attributes(context: Context, request: S3Request) -> Response:
 def find_object(context: Context, request: S3Request) -> ResolvedObject:
     """Return the object of a read; raises S3Error NoSuchBucket, NoSuchKey, AccessDenied."""
     bucket = context.bucket(request.bucket)
-    resolved = _find(context, bucket, request.key)
-    if request.operation is Operation.GET_OBJECT:
+    data = request.operation is Operation.GET_OBJECT
+    resolved = _find(context, bucket, request.key, data=data)
+    if data:
         bucket.check_read(request.key)
     return resolved
 
 
-def _find(context: Context, bucket: Bucket, key: str) -> ResolvedObject:
+def _find(context: Context, bucket: Bucket, key: str, *, data: bool) -> ResolvedObject:
     found = bucket.find(key)
     if found is None:
         raise S3Error("NoSuchKey", fields={"Key": key})
     record, source = found
+    if source is None and not data:
+        return ResolvedObject(
+            record, describe(record), None
+        )  # kept nowhere: where its chunks lie is not asked
     resolved = resolve(context.store, record)
     if source is not None:
         context.resolved.put(source, key, resolved)

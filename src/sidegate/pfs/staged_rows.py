@@ -29,6 +29,20 @@ _ROWS = Prepared(_SELECT_ROWS)
 FILES = Prepared(_SELECT_ROWS.where(STAGED.c.record.is_not(None)))
 """Those rows of a `staging` from `start` on, `limit` at most, that are not removals."""
 
+_ROW = Prepared(
+    select(STAGED.c.path, STAGED.c.record).where(
+        STAGED.c.staging == bindparam("staging"), STAGED.c.path == bindparam("path")
+    )
+)
+_ONE_BY_ONE = 10
+"""Up to here rows are asked for singly: 12 us each, where a statement with IN takes 200 to be made."""
+
+
+def staged_record(database: Database, staging: str, path: bytes) -> bytes | None:
+    """Return the encoded record of a path, None for nothing."""
+    rows = database.fetch(_ROW, {"staging": staging, "path": path})
+    return rows[0][1] if rows else None
+
 
 def staged_rows(database: Database, staging: str, start: bytes = b"") -> Iterator[StagedRow]:
     """Yield (path, encoded record or None) from `start` on, a page of rows at a time."""
@@ -56,6 +70,10 @@ def select_records(
     connection: Connection, staging: str, paths: Sequence[bytes]
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield (path, encoded record or None) of those paths that have a row."""
+    if len(paths) <= _ONE_BY_ONE:
+        for path in paths:
+            yield from _ROW.fetch(connection, {"staging": staging, "path": path})
+        return
     for first in range(0, len(paths), _PAGE):
         query = select(STAGED.c.path, STAGED.c.record).where(
             STAGED.c.staging == staging, STAGED.c.path.in_(paths[first : first + _PAGE])

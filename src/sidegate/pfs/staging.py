@@ -25,7 +25,7 @@ from sidegate.pfs.catalog.schema import REPOS, STAGED, STAGINGS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.pending import is_pending, open_key
-from sidegate.pfs.staged_rows import FILES, StagedRow, select_records, staged_rows
+from sidegate.pfs.staged_rows import FILES, StagedRow, select_records, staged_record, staged_rows
 from sidegate.pfs.staged_writes import Companion, Expectation
 
 Purpose = Literal["attempt", "open", "finishing"]
@@ -91,8 +91,8 @@ class Staging:
 
     def get(self, path: str) -> FileRecord | None:
         """Return the record of `path`, or None."""
-        with self._database.read() as connection:
-            return select_staged(connection, self.id, path.encode())
+        data = staged_record(self._database, self.id, path.encode())
+        return decode_record(data) if data is not None else None
 
     def look_up(self, connection: Connection, paths: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the encoded records of those paths that have one, as this transaction sees them."""
