@@ -1,6 +1,6 @@
 """Counting what a cell costs: instructions by callgrind, system calls by strace.
 
-Both see the marks of the measured process as calls of getpriority(2): callgrind
+Both see the marks of the measured process as calls of getsid(2): callgrind
 writes its counts out and starts anew, strace prints a line.  Between them lie,
 for each cell, `count` rounds and three times `count` (see `Cell`); half the
 difference, divided by `count`, is the cost of one.
@@ -20,7 +20,7 @@ from typing import TypeVar
 from gates.cells import Cell
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
 
-MARK = "getpriority"
+MARK = "getsid"
 
 PROFILE = "callgrind.out"
 

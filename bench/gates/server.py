@@ -3,7 +3,7 @@
     python bench/gates/server.py STORE COMMIT DURABLE_STORE [--steady]
 
 prints one JSON line with its ports.  Then it obeys the lines on its stdin, each
-answered by `done`: `mark` calls getpriority(2), which nothing else here calls,
+answered by `done`: `mark` calls getsid(2), which nothing else here calls,
 so that counters outside see where a cell begins and ends; `do N NAME` repeats
 an operation.  It ends when stdin does.  With --steady nothing in it goes by the
 clock or by how much was allocated before; without, it runs as a gateway does.
@@ -65,7 +65,7 @@ def cut_and_hash(data: bytes) -> list[bytes]:
 
 def mark() -> None:
     """Make a system call that is seen from outside."""
-    os.getpriority(os.PRIO_PROCESS, 0)
+    os.getsid(0)
 
 
 def obey(line: str, operations: Operations) -> None:

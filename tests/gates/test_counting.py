@@ -15,7 +15,7 @@ ONE = replace(cell_named("GET 4 KiB"), count=10, repeats=1)
 
 TRACE = """\
 7 read(9<socket:[1]>, ""..., 65536) = 600
-7 getpriority(PRIO_PROCESS, 0) = 20
+7 getsid(0) = 7
 7 read(9<socket:[1]>, ""..., 65536) = 600
 8 fdatasync(5</store/pack> <unfinished ...>
 7 epoll_pwait(3<anon_inode:[eventpoll]>, [], 1024, 0, NULL, 8) = 0
@@ -24,7 +24,7 @@ TRACE = """\
 7 read(4<anon_inode:[eventfd]>, ""..., 1024) = 8
 8 futex(0x7f, FUTEX_WAIT_PRIVATE, 2, NULL) = 0
 7 write(9<socket:[1]>, ""..., 200) = 200
-7 getpriority(PRIO_PROCESS, 0) = 20
+7 getsid(0) = 7
 7 exit_group(0) = ?
 """
 
