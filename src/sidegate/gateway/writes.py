@@ -44,21 +44,21 @@ async def put_object(context: Context, request: S3Request) -> Response:
     small = is_small(request)
     whole = request.body.take_whole() if small else None
     if whole is not None:
-        record, digests = await _store_small(context, request, put, view, whole)
+        tag, digests = await _store_small(context, request, put, view, whole)
     else:
         # From here on a client may be slow, and its upload holds the quiet time.
         with context.activity.writing(view.scope):
             if small:
                 whole = await read_whole(request)
-                record, digests = await _store_small(context, request, put, view, whole)
+                tag, digests = await _store_small(context, request, put, view, whole)
             else:
-                record, digests = await _store_large(context, request, put, view)
-    return Response(200, [(b"etag", format_etag(record.tag)), *digests.echo_headers()])
+                tag, digests = await _store_large(context, request, put, view)
+    return Response(200, [(b"etag", format_etag(tag)), *digests.echo_headers()])
 
 
 async def _store_small(
     context: Context, request: S3Request, put: PutRequest, view: WritableView, whole: bytes
-) -> tuple[FileRecord, PayloadDigests]:
+) -> tuple[str, PayloadDigests]:
     plain, digests = verify(context, request, whole)
     store = context.store
     write = SmallFile(
@@ -66,7 +66,6 @@ async def _store_small(
         request.key,
         plain,
         chunks=store.chunks,
-        make_record=store.record,
         attributes=attributes_of(put.metadata, digests.checksums),
         tag=digests.md5_hex if context.md5_tags else None,
         expect=expectation(put.conditions),
@@ -76,7 +75,7 @@ async def _store_small(
 
 async def _store_large(
     context: Context, request: S3Request, put: PutRequest, view: WritableView
-) -> tuple[FileRecord, PayloadDigests]:
+) -> tuple[str, PayloadDigests]:
     def describe(received: Received) -> tuple[FileRecord, PayloadDigests]:
         digests = received.digests
         record = context.store.record(
@@ -88,7 +87,7 @@ async def _store_large(
 
     record, digests = await receive(context, request, describe)
     await context.writes.submit(StagedFile(view, request.key, record, expectation(put.conditions)))
-    return record, digests
+    return record.tag, digests
 
 
 async def copy_object(context: Context, request: S3Request) -> Response:

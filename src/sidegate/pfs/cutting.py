@@ -27,11 +27,6 @@ COPY_BELOW_BYTES = 64 << 10
 takes in one write (IOV_MAX, 1024), and a few bytes keep no block."""
 
 
-def whole_extents(chunk: ChunkId, size_bytes: int) -> tuple[Extent, ...]:
-    """Return the extents of a file that is one chunk because it is shorter than any cut (MIN_BYTES)."""
-    return (Extent(chunk, 0, size_bytes, size_bytes, tail=True),) if size_bytes else ()
-
-
 class ChunkCutter:
     """Takes bytes in pieces of any size, gives extents of stored chunks.
 

@@ -17,7 +17,7 @@ from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.ids import ChunkId
 
 _PARTIAL = 1
-_TAIL = 2
+TAIL = 2
 
 
 class Extent(NamedTuple):
@@ -47,7 +47,7 @@ def total_bytes(extents: Iterable[Extent]) -> int:
 
 def encode_extent(extent: Extent) -> bytes:
     """Return one extent: flags, id, length, and for a slice offset and chunk size."""
-    flags = (0 if extent.whole else _PARTIAL) | (_TAIL if extent.tail else 0)
+    flags = (0 if extent.whole else _PARTIAL) | (TAIL if extent.tail else 0)
     head = encode_integer(flags) + extent.chunk + encode_integer(extent.length)
     if extent.whole:
         return head
@@ -57,13 +57,13 @@ def encode_extent(extent: Extent) -> bytes:
 def decode_extent(decoder: Decoder) -> Extent:
     """Read one extent."""
     flags = decoder.integer()
-    if flags > _PARTIAL | _TAIL:
-        raise Corrupt(f"extent has flags {flags:#x}, this release reads up to {_PARTIAL | _TAIL:#x}")
+    if flags > _PARTIAL | TAIL:
+        raise Corrupt(f"extent has flags {flags:#x}, this release reads up to {_PARTIAL | TAIL:#x}")
     chunk = ChunkId(decoder.take(32))
     length = decoder.integer()
     if flags & _PARTIAL:
-        return Extent(chunk, decoder.integer(), length, decoder.integer(), bool(flags & _TAIL))
-    return Extent(chunk, 0, length, length, bool(flags & _TAIL))
+        return Extent(chunk, decoder.integer(), length, decoder.integer(), bool(flags & TAIL))
+    return Extent(chunk, 0, length, length, bool(flags & TAIL))
 
 
 def digest(extents: Iterable[Extent]) -> bytes:

@@ -15,10 +15,15 @@ from sqlalchemy import Connection
 from sidegate.pfs.catalog.bulk import execute_plain
 from sidegate.pfs.catalog.groups import Batch, Ticket
 from sidegate.pfs.chunks import ChunkStore
-from sidegate.pfs.cutting import whole_extents
-from sidegate.pfs.extents import Extent
-from sidegate.pfs.files import Attributes, FileRecord, decode_record, encode_record
-from sidegate.pfs.ids import Buffer
+from sidegate.pfs.files import (
+    Attributes,
+    FileRecord,
+    decode_record,
+    encode_empty,
+    encode_one_chunk,
+    encode_record,
+)
+from sidegate.pfs.ids import Buffer, ChunkId
 
 T = TypeVar("T")
 
@@ -27,9 +32,6 @@ Expectation = Callable[[FileRecord | None], None]
 
 Companion = Callable[[Connection], None]
 """More to do in the same transaction: all of it happens, or nothing."""
-
-MakeRecord = Callable[..., FileRecord]
-"""Makes the record of new extents: `Store.record`."""
 
 
 class StagedTarget(Protocol):
@@ -120,10 +122,10 @@ def _store(chunks: ChunkStore, files: list[SmallFile], connection: Connection) -
     """Store the chunks of small files together, then make their records."""
     filled = [ticket for ticket in files if len(ticket.plain)]
     ids = chunks.put_many([ticket.plain for ticket in filled], connection)
-    for ticket, chunk in zip(filled, ids, strict=True):
-        ticket.extents = whole_extents(chunk, len(ticket.plain))
+    now_us = chunks.clock()
+    stored = dict(zip(map(id, filled), ids, strict=True))
     for ticket in files:
-        ticket.make()
+        ticket.make(stored.get(id(ticket)), now_us)
 
 
 class StagedWrite(Ticket[T]):
@@ -142,13 +144,13 @@ class StagedWrite(Ticket[T]):
         raise NotImplementedError
 
 
-class SmallFile(StagedWrite[FileRecord]):
+class SmallFile(StagedWrite[str]):
     """A file so short that it is one chunk, stored with those of its group.
 
-    Its value is the record.
+    Its value is the tag.
     """
 
-    __slots__ = ("_attributes", "_expect", "_key", "_make_record", "_tag", "chunks", "extents", "plain")
+    __slots__ = ("_attributes", "_data", "_expect", "_key", "_tag", "chunks", "plain")
 
     def __init__(
         self,
@@ -157,7 +159,6 @@ class SmallFile(StagedWrite[FileRecord]):
         plain: Buffer,
         *,
         chunks: ChunkStore,
-        make_record: MakeRecord,
         attributes: Attributes = (),
         tag: str | None = None,
         expect: Expectation | None = None,
@@ -166,22 +167,25 @@ class SmallFile(StagedWrite[FileRecord]):
         self._key = path.encode()
         self.plain = plain
         self.chunks = chunks
-        self.extents: tuple[Extent, ...] = ()
-        self._make_record = make_record
+        self._data = b""
         self._attributes = attributes
         self._tag = tag
         self._expect = expect
 
-    def make(self) -> None:
-        """Make the record of what was stored."""
-        self.value = self._make_record(self.extents, attributes=self._attributes, tag=self._tag)
+    def make(self, chunk: ChunkId | None, now_us: int) -> None:
+        """Make the record of what was stored as `chunk`, None for no bytes."""
+        if chunk is None:
+            self.value, self._data = encode_empty(now_us, self._attributes, self._tag)
+        else:
+            size_bytes = len(self.plain)
+            self.value, self._data = encode_one_chunk(chunk, size_bytes, now_us, self._attributes, self._tag)
         self.plain = b""
 
     def change(self, changes: Changes) -> None:
         """Set the path's record."""
         if self._expect is not None:
             self._expect(changes.get(self._key))
-        changes.set(self._key, encode_record(self.result()))
+        changes.set(self._key, self._data)
 
 
 class StagedFile(StagedWrite[FileRecord]):
