@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True, freethreading_compatible=True
-"""The scanner of plain read requests, compiled.
+"""The scanner of plain requests, compiled.
 
 `sidegate/native/pure/heads.py` defines what it does; names are the same.  One
 pass over the bytes of a head; nothing is allocated before it is known to be a
@@ -25,18 +25,21 @@ cdef enum:
     MAX_NAMES = 64
     MAX_WANTED = 8
     MAX_RANGE_DIGITS = 18
+    MAX_LENGTH_DIGITS = 9
 
-if (MAX_PATH_BYTES, MAX_NAME_BYTES, MAX_NAMES, MAX_WANTED, MAX_RANGE_DIGITS) != (
+if (MAX_PATH_BYTES, MAX_NAME_BYTES, MAX_NAMES, MAX_WANTED, MAX_RANGE_DIGITS, MAX_LENGTH_DIGITS) != (
     plain_heads.MAX_PATH_BYTES,
     plain_heads.MAX_NAME_BYTES,
     plain_heads.MAX_NAMES,
     plain_heads.MAX_WANTED,
     plain_heads.MAX_RANGE_DIGITS,
+    plain_heads.MAX_LENGTH_DIGITS,
 ):
     raise ImportError("the compiled scanner of heads has other limits than sidegate.native.plain_heads")
 
 cdef enum Kind:
     DECLINED
+    IGNORED
     HOST
     CONNECTION
     LENGTH
@@ -148,6 +151,7 @@ cdef struct Found:
     Value path
     Value host
     bint has_length
+    int64_t length
     Interval range
     Value[MAX_WANTED] wanted
     const uint8_t* next
@@ -166,17 +170,35 @@ cdef class HeadScanner:
     cdef uint8_t[MAX_NAME_BYTES + 2] first_name
     cdef Name[MAX_NAMES] parameters
     cdef size_t parameter_count
+    cdef bint writes
+    cdef Name family
 
     def __cinit__(
-        self, buffer, *, head_bytes, header_count, wanted=(), declined=(), parameters=()
+        self,
+        buffer,
+        *,
+        head_bytes,
+        header_count,
+        wanted=(),
+        declined=(),
+        parameters=(),
+        writes=False,
+        family=b"",
+        ignored=(),
     ):
-        plain_heads.check_names(wanted, declined, parameters)
+        plain_heads.check_names(wanted, (*declined, *ignored), parameters)
+        plain_heads.check_family(family)
         PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
         self.data = <const uint8_t*>self.view.buf
         self.head_bytes = head_bytes
         self.header_count = header_count
         self.wanted_count = len(wanted)
+        self.writes = writes
+        self.family.length = len(family)
+        for index in range(len(family)):
+            self.family.text[index] = family[index]
         kinds = {name: DECLINED for name in declined}
+        kinds.update({name: IGNORED for name in ignored})
         kinds.update({name: WANTED + index for index, name in enumerate(wanted)})
         kinds.update({b"host": HOST, b"connection": CONNECTION, b"content-length": LENGTH, b"range": RANGE})
         self.name_count = fill_names(self.names, kinds)
@@ -209,8 +231,8 @@ cdef class HeadScanner:
         put(result, 1, found.is_head)
         put(result, 2, path)
         put(result, 3, value_bytes(found.host))
-        put(result, 4, found.range.first)
-        put(result, 5, found.range.last)
+        put(result, 4, 0 if self.writes else found.range.first)
+        put(result, 5, found.length if self.writes else found.range.last)
         for index in range(self.wanted_count):
             put(result, 6 + index, value_bytes(found.wanted[index]))
         return result
@@ -221,12 +243,15 @@ cdef class HeadScanner:
         cdef size_t count = 0
         found.host.start = NULL
         found.has_length = False
+        found.length = 0
         found.range.first = found.range.last = -1
         memset(found.wanted, 0, sizeof(found.wanted))
         at = self.read_request_line(at, end, found)
         while at is not NULL:
             if end - at >= 2 and at[0] == c"\r" and at[1] == c"\n":
                 found.next = at + 2
+                if self.writes and not found.has_length:
+                    return False
                 return found.host.start is not NULL and <size_t>(found.next - begin) <= self.head_bytes
             count += 1
             if count > self.header_count:
@@ -241,7 +266,11 @@ cdef class HeadScanner:
         if end - at < 16:
             return NULL
         found.is_head = at[0] == c"H"
-        if memcmp(at, b"GET ", 4) == 0:
+        if self.writes:
+            if memcmp(at, b"PUT ", 4) != 0:
+                return NULL
+            at += 4
+        elif memcmp(at, b"GET ", 4) == 0:
             at += 4
         elif memcmp(at, b"HEAD ", 5) == 0:
             at += 5
@@ -314,21 +343,37 @@ cdef class HeadScanner:
         """Return the kind of a header that matters, -1 for any other."""
         cdef size_t index, place
         if length > MAX_NAME_BYTES:
-            return -1
+            return self.kind_of_unknown(name, length)
         for index in range(self.first_name[length], self.first_name[length + 1]):
             place = 0
             while place < length and TOKEN[name[place]] == self.names[index].text[place]:
                 place += 1
             if place == length:
                 return self.names[index].kind
-        return -1
+        return self.kind_of_unknown(name, length)
+
+    cdef int kind_of_unknown(self, const uint8_t* name, size_t length) noexcept nogil:
+        """Return what becomes of a header that is named nowhere: it must not be of the family."""
+        cdef size_t place = 0
+        if not self.family.length or length < self.family.length:
+            return -1
+        while place < self.family.length and TOKEN[name[place]] == self.family.text[place]:
+            place += 1
+        return DECLINED if place == self.family.length else -1
 
     cdef bint take(self, int kind, Value value, Found* found) noexcept nogil:
         """Note the value of a header that matters; whether the head is still plain."""
         if kind == DECLINED:
             return False
+        if kind == IGNORED:
+            return True
         if kind == CONNECTION:
             return is_keep_alive(value)
+        if kind == LENGTH and self.writes:
+            if found.has_length or not read_length(value, &found.length):
+                return False
+            found.has_length = True
+            return True
         if kind == LENGTH:
             if found.has_length or value.length != 1 or value.start[0] != c"0":
                 return False
@@ -340,13 +385,26 @@ cdef class HeadScanner:
             found.host = value
             return True
         if kind == RANGE:
-            if found.range.first >= 0 or found.range.last >= 0:
+            if self.writes or found.range.first >= 0 or found.range.last >= 0:
                 return False
             return read_range(value, &found.range)
         if found.wanted[kind - WANTED].start is not NULL:
             return False
         found.wanted[kind - WANTED] = value
         return True
+
+
+cdef bint read_length(Value value, int64_t* length) noexcept nogil:
+    """Read a Content-Length; whether it is one of few digits."""
+    cdef size_t index
+    length[0] = 0
+    if not 1 <= value.length <= MAX_LENGTH_DIGITS:
+        return False
+    for index in range(value.length):
+        if not c"0" <= value.start[index] <= c"9":
+            return False
+        length[0] = length[0] * 10 + (value.start[index] - c"0")
+    return True
 
 
 cdef const uint8_t* read_path(const uint8_t* at, const uint8_t* end, Found* found) noexcept nogil:

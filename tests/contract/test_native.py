@@ -543,6 +543,66 @@ def test_other_heads_are_left_alone(twin: SimpleNamespace, head: bytes) -> None:
     assert scan(twin, head) is None
 
 
+def scan_put(twin: SimpleNamespace, head: bytes) -> Any:
+    scanner = twin.HeadScanner(
+        head,
+        head_bytes=1 << 16,
+        header_count=100,
+        wanted=(b"content-type", b"x-amz-content-sha256"),
+        declined=(b"transfer-encoding", b"if-match"),
+        parameters=(b"x-id",),
+        writes=True,
+        family=b"x-amz-",
+        ignored=(b"x-amz-date",),
+    )
+    return scanner.scan(0, len(head))
+
+
+def plain_put(lines: bytes = b"", length: bytes = b"Content-Length: 3\r\n") -> bytes:
+    return plain(b"/b/k?x-id=PutObject", length + lines, b"PUT")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (plain_put(), (3, None, None)),
+        (plain_put(length=b"content-length: 000000000\r\n"), (0, None, None)),
+        (plain_put(length=b"content-length: 999999999\r\n"), (999_999_999, None, None)),
+        (plain_put(b"Content-Type: a/b\r\nX-Amz-Content-SHA256: c\r\n"), (3, b"a/b", b"c")),
+        (plain_put(b"X-Amz-Date: d\r\nX-Amz-Date: d\r\nx-amz: e\r\nx-am-b: f\r\n"), (3, None, None)),
+        (plain_put(b"a" * 50 + b": b\r\n"), (3, None, None)),
+    ],
+)
+def test_plain_puts_are_recognised(twin: SimpleNamespace, head: bytes, expected: tuple[Any, ...]) -> None:
+    assert scan_put(twin, head + b"abc") == (len(head), False, "/b/k", b"h", 0, *expected)
+    assert all(scan_put(twin, head[:end]) is None for end in range(len(head)))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        plain(),
+        plain(method=b"HEAD"),
+        plain(method=b"POST"),
+        plain_put(length=b""),
+        plain_put(length=b"Content-Length: \r\n"),
+        plain_put(length=b"Content-Length: -1\r\n"),
+        plain_put(length=b"Content-Length: 1a\r\n"),
+        plain_put(length=b"Content-Length: 1234567890\r\n"),
+        plain_put(b"Content-Length: 3\r\n"),
+        plain_put(b"Range: bytes=0-1\r\n"),
+        plain_put(b"If-Match: a\r\n"),
+        plain_put(b"Transfer-Encoding: chunked\r\n"),
+        plain_put(b"x-amz-: a\r\n"),
+        plain_put(b"X-AMZ-Meta-Colour: red\r\n"),
+        plain_put(b"x-amz-meta-" + b"a" * 50 + b": b\r\n"),
+        plain_put(b"X-Amz-Content-SHA256: a\r\nx-amz-content-sha256: a\r\n"),
+    ],
+)
+def test_other_puts_are_left_alone(twin: SimpleNamespace, head: bytes) -> None:
+    assert scan_put(twin, head) is None
+
+
 def test_heads_beyond_a_limit_are_left_alone(twin: SimpleNamespace) -> None:
     head = plain(lines=b"A: b\r\n")
     assert scan(twin, head, head_bytes=len(head), header_count=2) is not None
@@ -573,6 +633,10 @@ def test_scanner_reads_the_buffer_as_it_is_now(twin: SimpleNamespace) -> None:
         {"parameters": (b"x" * 41,)},
         {"wanted": tuple(b"a%d" % number for number in range(9))},
         {"parameters": tuple(b"a%d" % number for number in range(65))},
+        {"family": b"A"},
+        {"family": b"a b"},
+        {"family": b"a" * 41},
+        {"ignored": (b"a",), "wanted": (b"a",)},
     ],
 )
 def test_scanner_refuses_names(twin: SimpleNamespace, names: dict[str, Any]) -> None:

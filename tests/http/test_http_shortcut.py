@@ -14,7 +14,7 @@ from http_harness import Launch
 
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment
-from sidegate.http.shortcut import Answer, FileAnswer, Opening, StreamedAnswer
+from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, StreamedAnswer
 
 FILE = os.urandom(3_000_000)
 ONE = FILE[5:]
@@ -31,6 +31,7 @@ class Toy:
     wanted_headers: tuple[bytes, ...] = (b"x-wanted",)
     declined_headers: tuple[bytes, ...] = (b"x-declined",)
     parameters: tuple[bytes, ...] = (b"harmless",)
+    puts: PutShortcut | None = None
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

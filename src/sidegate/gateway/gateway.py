@@ -17,9 +17,10 @@ from sidegate.gateway import listings, reads, subresources, uploads, writes
 from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.errors import as_s3_error, rejection_error
+from sidegate.gateway.put_shortcut import PutShortcut
 from sidegate.gateway.shortcut import REQUEST_ID_NAME, ReadShortcut
 from sidegate.http.errors import BodyTruncated, Reason
-from sidegate.http.message import Request, Response
+from sidegate.http.message import NO_BODY, Request, Response
 from sidegate.s3.errors import S3Error, render_error
 from sidegate.s3.headers import Headers
 from sidegate.s3.operations import Operation, identify
@@ -98,9 +99,8 @@ class Gateway:
         self.shortcut: ReadShortcut | None = None
         """Where keys are verified, every request takes the way that verifies them."""
         if authorize is None:
-            self.shortcut = ReadShortcut(
-                context, base_domains, self._request_prefix.encode(), self._next_number
-            )
+            common = (context, base_domains, self._request_prefix.encode(), self._next_number)
+            self.shortcut = ReadShortcut(*common, PutShortcut(*common, self._refuse_put))
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request: at once when memory can, else by a coroutine."""
@@ -149,6 +149,14 @@ class Gateway:
             _log.error("%s %s: %s", request.method, request.target.decode("latin-1"), error)
         resource = request.target.partition(b"?")[0].decode("latin-1")
         return self._rendered(refusal, resource, head=request.method == "HEAD")
+
+    def _refuse_put(self, error: SidegateError, head: bytes) -> Response:
+        """Answer a PUT of the shortcut that could not be stored."""
+        _, target, _ = head.split(b" ", 2)
+        lines = [line.partition(b":") for line in head.split(b"\r\n")[1:-2]]
+        headers = [(name.lower(), value.strip()) for name, _, value in lines]
+        request = Request("PUT", target, "1.1", headers, NO_BODY, "")
+        return self._refusal(error, request, self._understand(request))
 
     def _rendered(self, error: S3Error, resource: str, *, head: bool = False) -> Response:
         request_id = self._next_request_id()

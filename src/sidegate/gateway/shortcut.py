@@ -16,14 +16,14 @@ from sidegate.gateway.reads import SMALL_BYTES, raw_segments
 from sidegate.gateway.resolved import ResolvedObject
 from sidegate.gateway.traffic import BucketTraffic
 from sidegate.http.message import FileSegment
-from sidegate.http.shortcut import Answer, FileAnswer, Opening, StreamedAnswer
+from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, StreamedAnswer
 from sidegate.pfs.layout import Layout
 from sidegate.s3.target import bucket_of_host
 
 REQUEST_ID_NAME = b"x-amz-request-id"
 
 # How a presigned URL says who asks, and what SDKs add for their own statistics.
-_PARAMETERS = (
+PARAMETERS = (
     *(b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Date", b"X-Amz-Expires", b"X-Amz-SignedHeaders"),
     *(b"X-Amz-Security-Token", b"X-Amz-Content-Sha256", b"X-Amz-Signature"),
     *(b"AWSAccessKeyId", b"Expires", b"Signature"),
@@ -41,7 +41,7 @@ class ReadShortcut:
         b"if-unmodified-since",
         b"if-range",
     )
-    parameters: tuple[bytes, ...] = _PARAMETERS
+    parameters: tuple[bytes, ...] = PARAMETERS
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class ReadShortcut:
         base_domains: tuple[str, ...],
         request_prefix: bytes,
         next_number: Callable[[], int],
+        puts: PutShortcut | None = None,
     ) -> None:
         """Request ids are `request_prefix` and ten hex digits of `next_number()`."""
         self._peek = context.namespace.peek
@@ -60,12 +61,13 @@ class ReadShortcut:
         start = b"%%b%b: %b%%010x\r\n%%b" % (REQUEST_ID_NAME, request_prefix)
         self._whole = start
         self._whole_with_body = start + b"%b"
+        self.puts = puts
         self._part = start + b"content-range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%b"
 
     def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
         """Answer what the scanner found, or None to leave it."""
         _, is_head, path, host, first, last, if_match, checksum_mode = found
-        bucket_name, key = self._split(path, host)
+        bucket_name, key = split_path(path, host, self._base_domains)
         bucket = self._peek(bucket_name)
         resolved = bucket.recall(self._resolved, key) if bucket is not None else None
         if resolved is None or (if_match is not None and if_match not in resolved.tags):
@@ -81,15 +83,6 @@ class ReadShortcut:
                 counts.count_look()
             return self._whole % (opening(200), self._next_number(), end_of_head)
         return self._answer_whole(opening, resolved, end_of_head, key, counts)
-
-    def _split(self, path: str, host: bytes) -> tuple[str, str]:
-        """Return bucket and key, "" for either where the request names none."""
-        if self._base_domains:
-            bucket_name = bucket_of_host(host, self._base_domains)
-            if bucket_name is not None:
-                return bucket_name, path[1:]
-        bucket_name, _, key = path[1:].partition("/")
-        return bucket_name, key
 
     def _answer_whole(
         self,
@@ -136,6 +129,16 @@ class ReadShortcut:
         if counts is not None:
             counts.count_read(key, length)
         return head
+
+
+def split_path(path: str, host: bytes, base_domains: tuple[str, ...]) -> tuple[str, str]:
+    """Return bucket and key, "" for either where the request names none."""
+    if base_domains:
+        bucket_name = bucket_of_host(host, base_domains)
+        if bucket_name is not None:
+            return bucket_name, path[1:]
+    bucket_name, _, key = path[1:].partition("/")
+    return bucket_name, key
 
 
 def _sent_by_kernel(

@@ -88,6 +88,12 @@ class BucketTraffic:
         if operation in _WRITES_WHOLE and key not in self.written_keys:
             self._tell_apart(self.written_keys, key)
 
+    def count_put(self, key: str) -> None:
+        """Count a PUT that was carried out."""
+        self.other_requests[WRITE] += 1
+        if key not in self.written_keys:
+            self._tell_apart(self.written_keys, key)
+
     def count_read(self, key: str, sent_bytes: int) -> None:
         """Count a GET that was answered with so many bytes at once."""
         self.reads += 1

@@ -8,13 +8,18 @@ lone write is queued at the end of the turn that brought it.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.groups import Ticket
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class WriteQueue:
@@ -36,12 +41,24 @@ class WriteQueue:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        ticket.waiter = future
+        self._gather(ticket, partial(_settle, future), loop)
+        return await future
+
+    def begin(self, ticket: Ticket[T], done: Callable[[Ticket[T]], None]) -> None:
+        """Queue a write; `done` is called on the loop when it is committed or has failed."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        self._gather(ticket, done, loop)
+
+    def _gather(
+        self, ticket: Ticket[T], done: Callable[[Ticket[T]], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        ticket.waiter = done
         ticket.tell = self._tell
         if not self._gathered:
             loop.call_soon(self._hand_over)
         self._gathered.append(ticket)
-        return await future
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
@@ -52,15 +69,21 @@ class WriteQueue:
         # A loop that is closed has nobody left who waits.
         with suppress(RuntimeError):
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(_settle, tickets)
+                self._loop.call_soon_threadsafe(_tell_all, tickets)
 
 
-def _settle(tickets: list[Ticket[Any]]) -> None:
+def _tell_all(tickets: list[Ticket[Any]]) -> None:
     for ticket in tickets:
-        future: asyncio.Future[Any] = ticket.waiter
-        if future.done():
-            continue
-        if ticket.error is None:
-            future.set_result(ticket.value)
-        else:
-            future.set_exception(ticket.error)
+        try:
+            ticket.waiter(ticket)
+        except Exception:  # noqa: BLE001 - one that cannot be told must not silence the others
+            _log.exception("nobody could be told of a write")
+
+
+def _settle(future: asyncio.Future[Any], ticket: Ticket[Any]) -> None:
+    if future.done():
+        return
+    if ticket.error is None:
+        future.set_result(ticket.value)
+    else:
+        future.set_exception(ticket.error)

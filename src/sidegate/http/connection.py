@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from enum import Enum
 from typing import cast
 
 from sidegate.http.body import BodyState, IncomingBody
@@ -24,22 +23,15 @@ from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Handler, Request, Response
 from sidegate.http.patience import Patience, Wait
+from sidegate.http.peer import render_address
+from sidegate.http.phases import PHASE_WAITS, Phase
+from sidegate.http.plain_puts import STORING, render_stored
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
-from sidegate.http.shortcut import FileAnswer, Shortcut, StreamedAnswer
+from sidegate.http.shortcut import FileAnswer, Outcome, Shortcut, StreamedAnswer
 
 _log = logging.getLogger("sidegate.http")
-
-
-class Phase(Enum):
-    """Where a connection stands, apart from the request in hand."""
-
-    OPEN = "requests are taken"
-    DRAINING = "the rest of an unread body is dropped before the next request"
-    LINGERING = "our side is shut; the peer may finish sending and read our answer"
-    CLOSING = "what is buffered still leaves"
-    CLOSED = "gone"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -92,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         service = self._service
         self._sender = Sender(transport, service.loop)
         self._responder = Responder(self, service, transport, self._sender)
-        peer = _render_address(transport.get_extra_info("peername"))
+        peer = render_address(transport.get_extra_info("peername"))
         self._intake = Intake(self, service, peer)
         handler = service.admit(self)
         if handler is None:
@@ -112,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         self._received_bytes += nbytes
         taken = 0
         if intake.fresh and self._shortcut is not None and self._current is None:
-            taken = self._take_plain_reads(self._shortcut, nbytes)
+            taken = self._take_plain(self._shortcut, nbytes)
             if taken == nbytes:
                 return
         intake.received(nbytes, taken)
@@ -186,8 +178,8 @@ class Connection(asyncio.BufferedProtocol):
 
     # Requests that need no parser and no handler.
 
-    def _take_plain_reads(self, shortcut: Shortcut, end: int) -> int:
-        """Answer the plain reads at the start of the receive buffer; return where they end.
+    def _take_plain(self, shortcut: Shortcut, end: int) -> int:
+        """Take the plain requests at the start of the receive buffer; return where they end.
 
         There is no request in hand and no other has arrived.
         """
@@ -198,8 +190,11 @@ class Connection(asyncio.BufferedProtocol):
         try:
             while start < end and self._current is None and not (self._sender.paused or service.draining):
                 found = scan(start, end)
-                answer = shortcut.answer(found, opening) if found is not None else None
-                if found is None or answer is None:
+                if found is None:
+                    start = self._take_put(start, end)
+                    break
+                answer = shortcut.answer(found, opening)
+                if answer is None:
                     break
                 start = found[0]
                 self._intake.head_count += 1
@@ -212,6 +207,32 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._dispatching = False
         return start
+
+    def _take_put(self, start: int, end: int) -> int:
+        """Begin to store a plain PUT that is here whole; return where it ends, `start` if there is none."""
+        puts = self._service.puts
+        stop = puts.take(start, end, self._stored) if puts is not None else start
+        if stop > start:
+            self._intake.head_count += 1
+            self._current = STORING
+        return stop
+
+    def _stored(self, outcome: Outcome) -> None:
+        """Answer a plain PUT."""
+        service = self._service
+        if service.puts is not None:
+            service.puts.ended()
+        usual = self._phase is Phase.OPEN and not (service.draining or self._transport.is_closing())
+        if isinstance(outcome, BaseException):
+            self._fail(outcome)
+        elif isinstance(outcome, Response):
+            self._respond(outcome)
+        elif usual:
+            self._current = None
+            self._transport.write(render_stored(service.renderer, outcome))
+            self._next()
+        else:
+            self._respond(Response(200, raw_headers=outcome))
 
     def _stream(self, path: str, answer: FileAnswer | StreamedAnswer) -> None:
         request = self._current = Request("GET", path.encode(), "1.1", [], NO_BODY, "")
@@ -391,7 +412,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _waiting_for(self) -> Wait:
         if self._phase is not Phase.OPEN:
-            return _PHASE_WAITS[self._phase]
+            return PHASE_WAITS[self._phase]
         if self._sender.waits_for_peer:
             return Wait.READING
         if self._current is None:
@@ -420,18 +441,3 @@ class Connection(asyncio.BufferedProtocol):
             self.cut()
         else:
             self._close()
-
-
-_PHASE_WAITS = {
-    Phase.DRAINING: Wait.DRAIN,
-    Phase.LINGERING: Wait.LINGER,
-    Phase.CLOSING: Wait.READING,
-    Phase.CLOSED: Wait.NOTHING,
-}
-
-
-def _render_address(address: object) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(address or "")

@@ -21,6 +21,7 @@ from sidegate.http.limits import Limits
 from sidegate.http.message import Handler, Request, Response
 from sidegate.http.parser import ParserFactory
 from sidegate.http.patience import wait_seconds
+from sidegate.http.plain_puts import PlainPuts
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.shortcut import ScanHead, Shortcut, no_scanner, scanner_for
 
@@ -67,8 +68,11 @@ class Service:
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
         self.shortcut = shortcut
         self.scan_head: ScanHead = no_scanner
+        self.puts: PlainPuts | None = None
         if shortcut is not None:
             self.scan_head = scanner_for(shortcut, self.receive_view, limits).scan
+            if shortcut.puts is not None:
+                self.puts = PlainPuts(shortcut.puts, self.receive_view, limits, self._note_end)
         self.connections: set[Connection] = set()
         # Handlers at work, also those whose peer is gone.
         self.tasks: set[asyncio.Task[None]] = set()
@@ -123,7 +127,8 @@ class Service:
         self._note_end()
 
     def _note_end(self) -> None:
-        if not self.connections and not self.tasks:
+        storing = self.puts is not None and self.puts.under_way
+        if not (self.connections or self.tasks or storing):
             self.empty.set()
 
     def rejection(self, reason: Reason) -> Response:

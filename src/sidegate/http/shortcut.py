@@ -1,10 +1,12 @@
-"""Plain reads that memory can answer: from receive buffer to socket in one step.
+"""Plain requests that need no parser: from the receive buffer to whoever knows the answer.
 
 A handler may come with a shortcut, which is asked first whenever a plain GET
 or HEAD (`native.HeadScanner` says what that is) begins exactly where the last
 request ended.  It answers from memory or not at all; whatever it leaves goes
 to the parser and to the handler, from its first byte.  So a shortcut changes
 what a request costs and nothing else: its answers are those of the handler.
+The same holds for a plain PUT that is in the buffer with all of its body, but
+that its answer comes later.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sidegate.http.framing import FRAMING_NAMES
 from sidegate.http.limits import Limits
-from sidegate.http.message import FileSegment, Segment
+from sidegate.http.message import FileSegment, Response, Segment
 from sidegate.native import HeadScanner
 from sidegate.native.plain_heads import OWN_NAMES
 
@@ -48,8 +50,42 @@ Answer = bytes | FileAnswer | StreamedAnswer
 """All that is to be sent, if it is bytes, head and body."""
 
 
+Outcome = bytes | Response | BaseException
+"""What became of a PUT: the header lines of a 200 without a body, each ending in CRLF,
+another response, or what a handler would have raised."""
+
+
+class PutShortcut(Protocol):
+    """Stores plain PUTs for a handler; the tuples are as those of `Shortcut`."""
+
+    wanted_headers: tuple[bytes, ...]
+    declined_headers: tuple[bytes, ...]
+    parameters: tuple[bytes, ...]
+
+    family: bytes
+    """How the names of headers begin of which none may be there that is not named here."""
+
+    ignored_headers: tuple[bytes, ...]
+    """Those of the family that change nothing."""
+
+    longest_bytes: int
+
+    def begin(
+        self, found: tuple[Any, ...], head: bytes, body: bytes, answer: Callable[[Outcome], None]
+    ) -> bool:
+        """Begin to store what the scanner found, or return False to leave it.
+
+        Called on the event loop: no waiting.  `answer` is called on it, once and
+        later.  What it raises leaves the request to the handler.
+        """
+        ...
+
+
 class Shortcut(Protocol):
     """Answers plain reads for a handler; the tuples say what makes a read plain."""
+
+    puts: PutShortcut | None
+    """The same for plain PUTs."""
 
     wanted_headers: tuple[bytes, ...]
     """Headers whose values it takes into account."""

@@ -1,4 +1,4 @@
-"""What a plain read request may look like, and no more.
+"""What a plain request may look like, and no more.
 
 Holds the limits and the alphabets of the two scanners of heads.  They are
 narrower than HTTP on purpose: a head that needs any thought is not plain, and
@@ -19,6 +19,7 @@ MAX_NAMES: Final = 64
 MAX_WANTED: Final = 8
 # Any such number fits into 64 bits with room to spare.
 MAX_RANGE_DIGITS: Final = 18
+MAX_LENGTH_DIGITS: Final = 9
 
 _ALPHANUMERIC: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # RFC 9110 section 5.6.2.
@@ -44,3 +45,9 @@ def check_names(wanted: Sequence[bytes], declined: Sequence[bytes], parameters: 
             raise Invalid(f"{name!r} is no name of 1 to {MAX_NAME_BYTES} bytes")
     if len(wanted) > MAX_WANTED or max(len(headers) + len(OWN_NAMES), len(set(parameters))) > MAX_NAMES:
         raise Invalid(f"more than {MAX_WANTED} wanted headers or {MAX_NAMES} names")
+
+
+def check_family(family: bytes) -> None:
+    """Raise Invalid unless it is the beginning of header names that a scanner can look for."""
+    if family != family.lower() or len(family) > MAX_NAME_BYTES or set(family) - set(TOKEN_BYTES):
+        raise Invalid(f"{family!r} begins no header name", remedy="give it in lower case")

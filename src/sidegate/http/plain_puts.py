@@ -1,0 +1,75 @@
+"""Plain PUTs that are in the receive buffer with all of their body.
+
+Decides what is such a PUT, and counts those that a shortcut is storing: a
+server that stops waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sidegate.http.framing import FRAMING_NAMES
+from sidegate.http.head import HeadRenderer
+from sidegate.http.limits import Limits
+from sidegate.http.message import NO_BODY, Request
+from sidegate.http.shortcut import Outcome, PutShortcut
+from sidegate.native import HeadScanner
+from sidegate.native.plain_heads import OWN_NAMES
+
+STORING = Request("PUT", b"", "1.1", [], NO_BODY, "")
+"""Stands for each PUT that a shortcut is storing."""
+
+
+class PlainPuts:
+    """The plain PUTs of one server."""
+
+    def __init__(
+        self, shortcut: PutShortcut, receive_view: memoryview, limits: Limits, on_idle: Callable[[], None]
+    ) -> None:
+        """`on_idle` is called when nothing is being stored any more."""
+        self._shortcut = shortcut
+        self._view = receive_view
+        self._on_idle = on_idle
+        self.under_way = 0
+        """How many are being stored, also those whose peer is gone."""
+        self._scan = HeadScanner(
+            receive_view,
+            head_bytes=limits.head_bytes,
+            header_count=limits.header_count,
+            wanted=shortcut.wanted_headers,
+            declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES)),
+            parameters=shortcut.parameters,
+            writes=True,
+            family=shortcut.family,
+            ignored=shortcut.ignored_headers,
+        ).scan
+
+    def take(self, start: int, end: int, answer: Callable[[Outcome], None]) -> int:
+        """Begin to store a plain PUT that is here whole; return where it ends, `start` if there is none.
+
+        `answer` gets what became of it, later; whoever is called says `ended`.
+        """
+        found = self._scan(start, end)
+        if found is None:
+            return start
+        head_end: int = found[0]
+        body_bytes: int = found[5]
+        stop = head_end + body_bytes
+        if stop > end or body_bytes > self._shortcut.longest_bytes:
+            return start
+        head, body = bytes(self._view[start:head_end]), bytes(self._view[head_end:stop])
+        if not self._shortcut.begin(found, head, body, answer):
+            return start
+        self.under_way += 1
+        return stop
+
+    def ended(self) -> None:
+        """It is known what became of one."""
+        self.under_way -= 1
+        if not self.under_way:
+            self._on_idle()
+
+
+def render_stored(renderer: HeadRenderer, lines: bytes) -> bytes:
+    """Return the answer to a PUT that was stored; `lines` are what the shortcut says."""
+    return b"%b%bContent-Length: 0\r\n\r\n" % (renderer.opening(200), lines)
