@@ -8,7 +8,6 @@ a file of any size reads one node per level.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.chunks import ChunkStore
@@ -24,10 +23,8 @@ SPLICED_FROM = 128
 _MAGIC = b"SGX1"
 
 
-class _Child(NamedTuple):
-    node: NodeId
-    size_bytes: int
-    extent_count: int
+_Child = tuple[NodeId, int, int]
+"""A node, the bytes and the extents below it.  A plain tuple: an upload has up to 10 000."""
 
 
 def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
@@ -39,6 +36,10 @@ def _encode_children(children: Sequence[_Child]) -> list[bytes]:
     numbers = {size for _, size, _ in children} | {count for _, _, count in children}
     encoded = {number: encode_integer(number) for number in numbers}
     return [node + encoded[size] + encoded[count] for node, size, count in children]
+
+
+def _decode_child(decoder: Decoder) -> _Child:
+    return NodeId(decoder.take(32)), decoder.integer(), decoder.integer()
 
 
 def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Extent, ...] | ExtentList:
@@ -59,18 +60,19 @@ def _store_above(chunks: ChunkStore, children: list[_Child]) -> ExtentList:
         level += 1
         groups = (children[i : i + FANOUT] for i in range(0, len(children), FANOUT))
         children = [_store_inner(chunks, level, group) for group in groups]
-    return ExtentList(children[0].node, children[0].extent_count)
+    node, _, extent_count = children[0]
+    return ExtentList(node, extent_count)
 
 
 def _store_leaf(chunks: ChunkStore, extents: tuple[Extent, ...]) -> _Child:
     data = _encode_node(0, map(encode_extent, extents), len(extents))
-    return _Child(NodeId(chunks.put(data)), total_bytes(extents), len(extents))
+    return NodeId(chunks.put(data)), total_bytes(extents), len(extents)
 
 
 def _store_inner(chunks: ChunkStore, level: int, children: list[_Child]) -> _Child:
     data = _encode_node(level, _encode_children(children), len(children))
-    size_bytes = sum(child.size_bytes for child in children)
-    return _Child(NodeId(chunks.put(data)), size_bytes, sum(child.extent_count for child in children))
+    size_bytes = sum([size for _, size, _ in children])
+    return NodeId(chunks.put(data)), size_bytes, sum([count for _, _, count in children])
 
 
 def join_lists(
@@ -89,7 +91,7 @@ def join_lists(
                 children += _store_leaves(chunks, tuple(loose))
                 loose.clear()
             if extents.count < SPLICED_FROM:
-                children.append(_Child(extents.node, size_bytes, extents.count))
+                children.append((extents.node, size_bytes, extents.count))
             else:
                 children += _as_children(chunks, extents, size_bytes)
         else:
@@ -108,8 +110,8 @@ def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> li
     """
     level, decoder, count = open_node(chunks, extents.node)
     if level > 0:
-        return [_Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer()) for _ in range(count)]
-    return [_Child(extents.node, size_bytes, extents.count)]
+        return [_decode_child(decoder) for _ in range(count)]
+    return [(extents.node, size_bytes, extents.count)]
 
 
 def slice_list(
@@ -137,13 +139,13 @@ def _pieces(
         return
     position = 0
     for _ in range(count):
-        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
-        first, last = max(offset - position, 0), min(end - position, child.size_bytes)
-        if first == 0 and last == child.size_bytes:
-            yield ExtentList(child.node, child.extent_count), child.size_bytes
+        child, child_bytes, extent_count = _decode_child(decoder)
+        first, last = max(offset - position, 0), min(end - position, child_bytes)
+        if first == 0 and last == child_bytes:
+            yield ExtentList(child, extent_count), child_bytes
         elif first < last:
-            yield from _pieces(chunks, child.node, first, last)
-        position += child.size_bytes
+            yield from _pieces(chunks, child, first, last)
+        position += child_bytes
 
 
 def load_extents(
@@ -164,11 +166,11 @@ def _walk(chunks: ChunkStore, node: NodeId, offset: int, end: int) -> Iterator[E
         return
     position = 0
     for _ in range(count):
-        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
-        first, last = max(offset - position, 0), min(end - position, child.size_bytes)
+        child, child_bytes, _ = _decode_child(decoder)
+        first, last = max(offset - position, 0), min(end - position, child_bytes)
         if first < last:
-            yield from _walk(chunks, child.node, first, last)
-        position += child.size_bytes
+            yield from _walk(chunks, child, first, last)
+        position += child_bytes
 
 
 def open_node(chunks: ChunkStore, node: NodeId) -> tuple[int, Decoder, int]:
@@ -190,5 +192,4 @@ def _nodes(chunks: ChunkStore, node: NodeId) -> Iterator[ChunkId]:
     yield ChunkId(node)
     level, decoder, count = open_node(chunks, node)
     for _ in range(count if level else 0):
-        child = _Child(NodeId(decoder.take(32)), decoder.integer(), decoder.integer())
-        yield from _nodes(chunks, child.node)
+        yield from _nodes(chunks, _decode_child(decoder)[0])

@@ -227,12 +227,12 @@ class Store:
         Costs their number, not their bytes.  The tag is `<32 hex>-<parts>` over
         the tags of the parts.
         """
-        tags = "".join(f"{part.tag}\n" for part in parts)
+        tags = "".join([f"{part.tag}\n" for part in parts])
         return FileRecord(
-            size_bytes=sum(part.size_bytes for part in parts),
+            size_bytes=sum([part.size_bytes for part in parts]),
             tag=f"{blake3(tags.encode()).hexdigest(length=16)}-{len(parts)}",
             modified_us=self.clock(),
-            extents=join_lists(self.chunks, ((part.extents, part.size_bytes) for part in parts)),
+            extents=join_lists(self.chunks, [(part.extents, part.size_bytes) for part in parts]),
             content_hash=parts[0].content_hash if len(parts) == 1 else None,
             attributes=attributes,
         )

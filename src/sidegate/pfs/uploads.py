@@ -86,7 +86,7 @@ class Uploads:
     def part_records(self, upload: str, after: int = 0) -> dict[int, FileRecord]:
         """Return the records of `parts` by number, in that order."""
         rows = self._database.fetch(_PARTS_AFTER, {"upload_id": upload, "after": after})
-        return {number: decode_part(data) for number, data in rows}
+        return dict(zip([row[0] for row in rows], map(decode_part, [row[1] for row in rows]), strict=True))
 
     def complete(self, upload: str, result: dict[str, Any]) -> None:
         """Remember the answer and let go of the parts; raises NotFound."""

@@ -6,7 +6,6 @@ and spacing clients write it.  It does not know whether the parts or keys exist.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +65,8 @@ def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
         parts = tuple(_parse_part(element) for element in _children(root, "Part"))
     if not parts or len(parts) > MAX_PART_NUMBER:
         raise S3Error("MalformedXML", f"A completed upload has 1 to {MAX_PART_NUMBER} parts.")
-    if any(second.number <= first.number for first, second in itertools.pairwise(parts)):
+    numbers = [number for number, _, _ in parts]
+    if numbers != sorted(set(numbers)):
         raise S3Error("InvalidPartOrder")
     return parts
 
