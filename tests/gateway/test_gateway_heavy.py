@@ -13,6 +13,7 @@ from sidegate.gateway.small_bodies import SMALL_BYTES
 from sidegate.pfs.cutting import ChunkCutter
 
 BODY = bytes(4 * SMALL_BYTES)
+TABLE = b"station,taken,value\n" * 1000
 
 
 def test_uploads_that_are_stuck_keep_no_other_request_waiting(
@@ -20,6 +21,7 @@ def test_uploads_that_are_stuck_keep_no_other_request_waiting(
 ) -> None:
     """More of them than there are threads for everything else."""
     labs.put("/labs/known", b"content")
+    labs.put("/labs/table", TABLE)
     stuck, may_go = threading.Event(), threading.Event()
     take = ChunkCutter.take
 
@@ -36,7 +38,8 @@ def test_uploads_that_are_stuck_keep_no_other_request_waiting(
         try:
             assert stuck.wait(PATIENCE_SECONDS)
             assert labs.get("/labs/known").body == b"content"
-            assert labs.get("/labs?list-type=2").texts("Contents/Key") == ["known"]
+            assert labs.get("/labs?list-type=2").texts("Contents/Key") == ["known", "table"]
+            assert labs.get("/labs/table").body == TABLE
             assert labs.put("/labs/small", b"written").status == 200
             assert labs.get("/labs/small").body == b"written"
         finally:

@@ -48,13 +48,13 @@ class Cores:
 
 
 class ServerProcess:
-    """One server on its core."""
+    """One server on its core, or on several."""
 
     def __init__(
         self,
         label: str,
         command: Sequence[str],
-        core: int,
+        core: int | set[int],
         *,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -113,11 +113,16 @@ class ServerProcess:
 
 
 def _spawn(
-    command: Sequence[str], core: int, environment: Mapping[str, str], log: Path, *, wants_line: bool
+    command: Sequence[str],
+    core: int | set[int],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    wants_line: bool,
 ) -> subprocess.Popen[bytes]:
     """Start a process that never ran on another core: its threads inherit where it is."""
     ours = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
     try:
         with log.open("wb") as output:
             return subprocess.Popen(
@@ -147,7 +152,7 @@ def start_yardstick(
     return ServerProcess(label, command, core, log=folder / f"{label}.log")
 
 
-def start_sidecar(label: str, store: Path, inputs: Mapping[str, str], core: int) -> ServerProcess:
+def start_sidecar(label: str, store: Path, inputs: Mapping[str, str], core: int | set[int]) -> ServerProcess:
     """Start a job's gateway over commits by bucket, with an `out` that can be read back."""
     command = [sys.executable, "-m", "sidegate.bench.sidecar", str(store), json.dumps(dict(inputs))]
     return ServerProcess(label, command, core, log=store.parent / f"{label}.log")

@@ -19,6 +19,9 @@ from sidegate.pfs.layout import CompressedSlice, RawSlice, Slice
 PIECE_BYTES = 256 << 10
 """What a reader that stopped reading can hold; smaller pieces cost more turns of the loop."""
 
+LIGHT_BYTES = 64 << 10
+"""A chunk up to this is decompressed in the time of a trip to a thread: it does not queue with uploads."""
+
 
 class Outflow:
     """The segments of one response, and what they hold of the budget."""
@@ -72,7 +75,9 @@ class Outflow:
         plain = self._plain
         if plain is None:
             await self._take_room(piece.location.plain_bytes)
-            plain = self._plain = await self._context.run_heavy(piece.read)
+            context, size_bytes = self._context, piece.location.plain_bytes
+            run = context.run if size_bytes <= LIGHT_BYTES else context.run_heavy
+            plain = self._plain = await run(piece.read)
         return plain
 
     async def _take_room(self, size_bytes: int) -> None:
