@@ -35,13 +35,16 @@ class Scale:
     seconds: float = 0.8
     traffic_bytes: int = 2 << 30
     upload_bytes: int = 1 << 30
+    streamed_bytes: int = 5 << 30
+    idle_connections: int = 1000
+    active_connections: int = 200
 
     @classmethod
     def choose(cls, *, smoke: bool, rounds: int) -> Scale:
         """Return the scale of a run."""
         if not smoke:
             return cls(False, rounds=rounds)
-        return cls(True, 4 << 20, 32, 1500, 3000, 1, 0.01, 16 << 20, 4 << 20)
+        return cls(True, 4 << 20, 32, 1500, 3000, 1, 0.01, 16 << 20, 4 << 20, 32 << 20, 20, 12)
 
 
 @dataclass(frozen=True, slots=True)

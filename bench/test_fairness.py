@@ -1,6 +1,6 @@
 """Whether one client delays the others: latencies of GET 4 KiB alone, and beside uploads or slow clients.
 
-Quiet rounds and others alternate.  The server is on one core, then on all; the clients are
+Quiet rounds and others alternate.  The server is on one core, then on two; the clients are
 on the other one, where those that only make work give way to the one that measures.
 """
 
@@ -29,7 +29,6 @@ from sidegate.bench.servers import Cores, ServerProcess, start_sidecar
 from sidegate.bench.signing import Signer
 from sidegate.bench.stock import INPUT, make_stock
 from sidegate.bench.target import Target
-from sidegate.bench.workers import move_to_cores
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 from traffic import Background, SlowReader, SlowWriter, Upload, first
@@ -62,8 +61,8 @@ class Latencies:
 class Arena:
     """A gateway, and what reads small objects from it."""
 
-    def __init__(self, process: ServerProcess, scale: Scale, small_scale: str) -> None:
-        self.process = process
+    def __init__(self, process: ServerProcess, cores: str, small_scale: str) -> None:
+        self.cores = cores
         self.address = (process.endpoint.host, process.endpoint.port)
         self.large = f"/{INPUT}/{plain_object(LARGE.moved_bytes(scale_named(small_scale))).key}"
         signer = Signer(process.endpoint.authority, "none", None, time.time)
@@ -79,8 +78,8 @@ class Arena:
         return tally
 
 
-@pytest.fixture(scope="module")
-def arena(scale: Scale) -> Iterator[Arena]:
+@pytest.fixture(scope="module", params=["one core", "two cores"])
+def arena(request: pytest.FixtureRequest, scale: Scale) -> Iterator[Arena]:
     cores, before = Cores.choose(), os.sched_getaffinity(0)
     name = "smoke" if scale.smoke else "small"
     with ExitStack() as stack:
@@ -88,9 +87,11 @@ def arena(scale: Scale) -> Iterator[Arena]:
         os.sched_setaffinity(0, {cores.client})
         stack.callback(os.sched_setaffinity, 0, before)
         stock = make_stock(folder, NEEDED, scale_named(name))
-        gateway = start_sidecar("sidegate", stock.store, stock.inputs, cores.server)
+        # It has as many threads that hash as there are cores when it starts.
+        of_server = {cores.server} if request.param == "one core" else {cores.server, cores.client}
+        gateway = start_sidecar("sidegate", stock.store, stock.inputs, of_server)
         stack.callback(gateway.stop)
-        yield Arena(gateway, scale, name)
+        yield Arena(gateway, request.param, name)
 
 
 @contextmanager
@@ -142,7 +143,6 @@ def slow_clients(arena: Arena, scale: Scale) -> Iterator[list[Background]]:
 BESIDE = {"four uploads": uploads, "slow readers and writers": slow_clients}
 
 
-@pytest.mark.parametrize("cores", ["one core", "two cores"])
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("connections", [1, 16])
 def test_get_beside(
@@ -151,13 +151,8 @@ def test_get_beside(
     scale: Scale,
     report: Callable[[Figure], None],
     beside: str,
-    cores: str,
     connections: int,
 ) -> None:
-    chosen = Cores.choose()
-    move_to_cores(
-        arena.process.tree.pid, {chosen.server} if cores == "one core" else {chosen.server, chosen.client}
-    )
     quiet, loaded, moved = Latencies(), Latencies(), []
     arena.read(scale.seconds, connections)
 
@@ -171,7 +166,7 @@ def test_get_beside(
 
     benchmark.pedantic(one_round, rounds=scale.rounds)
     figure = Figure(
-        f"GET 4 KiB, {connections} at once, beside {beside}, {cores}: p99",
+        f"GET 4 KiB, {connections} at once, beside {beside}, {arena.cores}: p99",
         "ms",
         loaded.at(0.99),
         bare=quiet.at(0.99),

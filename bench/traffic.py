@@ -55,9 +55,10 @@ def first() -> Iterator[None]:
 class Background(threading.Thread):
     """Does something again and again until told to end; what it raised is raised by `finish`."""
 
-    def __init__(self, step: Callable[[], object]) -> None:
+    def __init__(self, step: Callable[[], object], pause_seconds: float = 0.0) -> None:
         super().__init__()
         self._step = step
+        self._pause_seconds = pause_seconds
         self._end = threading.Event()
         self._error: BaseException | None = None
         self.steps = 0
@@ -65,7 +66,7 @@ class Background(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._end.is_set():
+            while not self._end.wait(self._pause_seconds):
                 self._step()
                 self.steps += 1
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
