@@ -101,11 +101,12 @@ bench-accept: ## store what a request costs now, and why that is right (REASON="
 	scripts/gate_tools.sh
 	PYTHONPATH=bench python3 -m gates accept --reason "$(REASON)"
 
-bench-spark: ## time queries of TPC-H, and writes per committer, over a sidecar and on local disk (SPARK=4.0 SCALE=1)
+bench-spark: ## time queries of TPC-H, writes per committer and the example, over a sidecar and on local disk (SPARK=4.0 SCALE=1)
 	scripts/environment.sh spark-bench
 	scripts/spark_environment.sh $(SPARK)
 	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 bench/spark_tpch.py --scale $(SCALE)
 	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 bench/spark_committers.py
+	PATH="$(abspath .venv-spark-$(SPARK))/bin:$$PATH" python3 bench/spark_example.py
 
 wheels: ## build sdist, native wheel and pure wheel into dist/, and look inside
 	scripts/environment.sh test

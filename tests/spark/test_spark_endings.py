@@ -21,6 +21,21 @@ def test_a_failing_task_leaves_no_commit_and_is_named(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("committer", "published"),
+    [("v1", {"good"}), ("magic", {"good"}), ("directory", {"good"}), ("v2", {"bad", "good"})],
+)
+def test_of_a_write_that_failed_nothing_is_published_when_the_job_goes_on(
+    bench: Bench, committer: str, published: set[str]
+) -> None:
+    """Except by algorithm 2, which commits tasks for good: a reason why it is nobody's default here."""
+    outcome = bench.submit(committer, JOBS / "survive_a_failure.py", master="local[1]")
+    assert outcome.code == 0, outcome.log
+    assert "went on after" in outcome.log
+    assert {path.partition("/")[0] for path in bench.output().files} == published
+
+
+@pytest.mark.slow
 def test_a_driver_that_dies_after_success_leaves_no_commit(bench: Bench) -> None:
     outcome = bench.run("python3", JOBS / "die_after_success.py")
     assert outcome.code == 1
