@@ -14,7 +14,6 @@ from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.packs import PackRecord
 
-CONDEMNED = Prepared(select(CHUNKS.c.condemned_us).where(CHUNKS.c.id == bindparam("chunk")))
 _PLACE = (
     CHUNKS.c.id,
     PACKS.c.name,

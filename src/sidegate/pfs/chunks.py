@@ -20,10 +20,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
-from sidegate.pfs.chunk_rows import CONDEMNED, CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES, index_row
+from sidegate.pfs.chunk_rows import CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES, index_row
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
-from sidegate.pfs.fresh_chunks import TAIL, FreshChunks, merge_fresh
+from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.pack_files import pack_path, sync_pack
 from sidegate.pfs.packs import (
@@ -141,11 +141,7 @@ class ChunkStore:
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
-        self._fresh.refresh(self._fetch_tail)
-        if self._fresh.get(chunk) is not None:
-            return True
-        rows = self.database.fetch(CONDEMNED, {"chunk": chunk})
-        return bool(rows) and rows[0][0] is None
+        return self._fresh.knows(chunk, lambda values: self.database.fetch(TAIL_AND_ONE, values))
 
     def _fetch_tail(self, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
         return self.database.fetch(TAIL, values)

@@ -34,15 +34,27 @@ Place = tuple[str, PackRecord]
 FetchTail = Callable[[Mapping[str, object]], Sequence[tuple[Any, ...]]]
 """Runs `TAIL` and returns its rows."""
 
-TAIL = Prepared(
+_SELECT_TAIL = (
+    select(FRESH_CHUNKS.c.id, PACKS.c.name, FRESH_CHUNKS.c.records)
+    .join(PACKS, PACKS.c.id == FRESH_CHUNKS.c.pack)
+    .where(FRESH_CHUNKS.c.id > bindparam("after")),
+    select(func.min(FRESH_CHUNKS.c.id), literal(""), null()).select_from(FRESH_CHUNKS),
+)
+TAIL = Prepared(union_all(*_SELECT_TAIL))
+"""What was appended `after` an id, and in the row without records the lowest id there is."""
+
+_MERGED = "merged"
+"""Is no name of a pack."""
+
+TAIL_AND_ONE = Prepared(
     union_all(
-        select(FRESH_CHUNKS.c.id, PACKS.c.name, FRESH_CHUNKS.c.records)
-        .join(PACKS, PACKS.c.id == FRESH_CHUNKS.c.pack)
-        .where(FRESH_CHUNKS.c.id > bindparam("after")),
-        select(func.min(FRESH_CHUNKS.c.id), literal(""), null()).select_from(FRESH_CHUNKS),
+        *_SELECT_TAIL,
+        select(literal(0), literal(_MERGED), CHUNKS.c.id).where(
+            CHUNKS.c.id == bindparam("chunk"), CHUNKS.c.condemned_us.is_(None)
+        ),
     )
 )
-"""What was appended `after` an id, and in the row without records the lowest id there is."""
+"""The same, and whether a `chunk` is merged and not condemned: one look instead of two."""
 
 
 class FreshChunks:
@@ -63,19 +75,28 @@ class FreshChunks:
         """Return where a chunk lies, if that is known here."""
         return self._places.get(chunk)
 
+    def knows(self, chunk: ChunkId, fetch: FetchTail) -> bool:
+        """Whether a chunk is in the index now, merged or not; `fetch` runs `TAIL_AND_ONE`."""
+        rows = self._refreshed(fetch, {"chunk": chunk})
+        return chunk in self._places or any(name == _MERGED for _, name, _ in rows)
+
     def refresh(self, fetch: FetchTail) -> None:
         """Know of all rows that are there now, and of no other."""
+        self._refreshed(fetch, {})
+
+    def _refreshed(self, fetch: FetchTail, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
         with self._lock:
-            rows = fetch({"after": self._last})
+            rows = fetch({"after": self._last, **values})
             first = next(row_id for row_id, _, records in rows if records is None)
             if first != self._first:
                 if self._first is not None:
                     self._places = {}
                 self._first = first
             for row_id, name, records in rows:
-                if records is not None:
+                if records is not None and name != _MERGED:
                     self._places.update((record.chunk, (name, record)) for record in decode_records(records))
                     self._last = max(self._last, row_id)
+            return rows
 
     def forget(self) -> None:
         """Know nothing: the next `refresh` reads all rows."""
