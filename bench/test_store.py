@@ -5,8 +5,10 @@ No yardstick here: the ceilings are the hash and the cut themselves (test_native
 
 from __future__ import annotations
 
+import itertools
 import struct
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -18,6 +20,7 @@ from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measur
 from figures import Figure, of_bytes, of_rounds
 from sidegate.bench.target import warm_memory
 from sidegate.gateway.listings import page_of, render_page
+from sidegate.pfs.compression import RAW, SampleHabit, encode_payload
 from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import encode_record
 from sidegate.pfs.nodes import Entry
@@ -72,6 +75,36 @@ def test_pipeline(benchmark: Any, store: Store, scale: Scale, report: Report, ki
     figure.details |= sizes_of(store, extents) | shift_of(store, bytes(content), extents)
     benchmark.extra_info.update(figure.details)
     report(figure)
+
+
+@pytest.mark.parametrize("stream", ["one chunk", "long"])
+def test_incompressible_is_recognised(
+    benchmark: Any, store: Store, scale: Scale, report: Report, stream: str
+) -> None:
+    """What asking samples costs, as a share of storing the same chunks; must stay below 2 %.
+
+    Each chunk of a stream of its own is asked, of a long one ever fewer.
+    """
+    content = bytearray(incompressible(scale.object_bytes))
+    for offset in range(0, len(content), 64 << 10):
+        struct.pack_into("<8s", content, offset, stream[:8].encode())
+    warm_memory(store.directory.parent, len(content))
+    began = time.thread_time()
+    extents = write(store, content)
+    storing_seconds = time.thread_time() - began
+    ends = itertools.accumulate(extent.length for extent in extents)
+    chunks = [
+        memoryview(content)[end - extent.length : end] for end, extent in zip(ends, extents, strict=True)
+    ]
+
+    def ask() -> list[int]:
+        habit = SampleHabit() if stream == "long" else None
+        return [encode_payload((chunk,), len(chunk), habit)[0] for chunk in chunks]
+
+    timing = timed(benchmark, ask, scale.rounds + 2, warmup_rounds=1)
+    assert timing.answer == [RAW] * len(chunks)
+    shares = [seconds / storing_seconds * 100 for seconds in timing.cpu_seconds]
+    report(of_rounds(f"samples of what does not compress, {stream}", "% of storing", shares))
 
 
 def sizes_of(store: Store, extents: tuple[Extent, ...]) -> dict[str, float]:
