@@ -30,12 +30,10 @@ from sidegate.pfs.store import Store
 WORK_THREADS = 8
 """Threads that talk to disk and catalog; the GIL is free meanwhile."""
 
-HEAVY_NICENESS = 7
-"""Of threads that hash and compress.
+HEAVY_NICENESS = 10
+"""Of threads that hash and compress: the loop passes them when it has something to do.
 
-Beside four uploads, on one core (Zen 4 VM, Linux 6.18, 2026-11), the p99 of GET 4 KiB rose from 0.06 ms
-to 7 with eight such threads, to 1.5 with one, to 0.16 with one at niceness 3, 0.08 at 7.  With 16 readers
-at once it rose from 0.7 ms to 10 with eight threads, and to 4.6 with one at 5, 0.8 at 7.
+How latencies beside uploads depend on it is in docs/performance.md, "Fairness".
 """
 
 GRACE_SECONDS = 10.0
