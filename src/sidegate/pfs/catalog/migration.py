@@ -15,18 +15,28 @@ _VERSION_TABLE = "alembic_version"
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the catalog to this release's schema; raises Unsupported for a newer one."""
+    """Bring the catalog to this release's schema; raises Unsupported for a newer one.
+
+    All of it happens or nothing, once, however many processes open the store.
+    """
     with engine.connect() as connection:
-        current = _current_revision(connection)
-        if current == HEAD_REVISION:
+        if _is_current(connection):
             return
-        if current is not None and current > HEAD_REVISION:
-            raise Unsupported(
-                f"the store's catalog has schema {current}, this release knows {HEAD_REVISION}",
-                remedy="upgrade sidegate",
-            )
-        _upgrade(connection)
+        # Alembic begins none: it takes SQLite's changes of schema for what no transaction holds.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not _is_current(connection):  # another process may have come first
+            _upgrade(connection)
         connection.commit()
+
+
+def _is_current(connection: Connection) -> bool:
+    current = _current_revision(connection)
+    if current is not None and current > HEAD_REVISION:
+        raise Unsupported(
+            f"the store's catalog has schema {current}, this release knows {HEAD_REVISION}",
+            remedy="upgrade sidegate",
+        )
+    return current == HEAD_REVISION
 
 
 def _current_revision(connection: Connection) -> str | None:
