@@ -141,6 +141,8 @@ LEFT: dict[str, tuple[str, dict[str, str]]] = {
     "wrong payload hash": ("/out/k", {"x-amz-content-sha256": "0" * 64}),
     "wrong md5": ("/out/k", {"Content-MD5": b64(bytes(16))}),
     "no md5": ("/out/k", {"Content-MD5": "no"}),
+    "empty md5": ("/out/k", {"Content-MD5": ""}),
+    "empty checksum": ("/out/k", {"x-amz-checksum-crc32": ""}),
     "wrong checksum": ("/out/k", {"x-amz-checksum-sha256": b64(bytes(32))}),
     "a checksum that is none": ("/out/k", {"x-amz-checksum-crc32": "no"}),
     "condition": ("/out/k", {"If-Match": '"none"'}),

@@ -35,6 +35,8 @@ Refuse = Callable[[SidegateError, bytes], Response]
 
 _CHECKSUMS = tuple(f"x-amz-checksum-{name}".encode() for name in ALGORITHMS)
 _NO_DIGEST = (None, b"UNSIGNED-PAYLOAD")
+# A digest that is sent empty is malformed, and none at all is not.
+_NOTHING_SENT = (None,) * (1 + len(_CHECKSUMS))
 
 
 class PutShortcut:
@@ -110,7 +112,7 @@ class PutShortcut:
         """Return what a body carries and what is known of it; None to leave it.  Raises S3Error."""
         mode = found[7]
         values = found[7:]
-        if mode in _NO_DIGEST and not any(values[1:]) and not self._context.md5_tags:
+        if mode in _NO_DIGEST and values[1:] == _NOTHING_SENT and not self._context.md5_tags:
             return body, None
         if mode is not None and mode.startswith(b"STREAMING-"):
             return None
