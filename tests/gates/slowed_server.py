@@ -9,10 +9,11 @@ from typing import IO, Any
 
 from gates import server
 from sidegate.gateway.gateway import Gateway
+from sidegate.gateway.put_shortcut import PutShortcut
 
 BURNT_ROUNDS = 50
 
-answer = Gateway.handle
+answer, begin = Gateway.handle, PutShortcut.begin
 synced: list[IO[bytes]] = []
 
 
@@ -32,13 +33,25 @@ def sync_more() -> None:
     synced.append(tempfile.TemporaryFile())  # noqa: SIM115 - kept open to the end
 
 
-def handle(self: Gateway, request: Any) -> Any:
-    """Answer as always, after a sync where that was asked for."""
+def wait_for_disk() -> None:
+    """Sync where that was asked for."""
     for file in synced:
         os.fdatasync(file.fileno())
+
+
+def handle(self: Gateway, request: Any) -> Any:
+    """Answer as always, after that."""
+    wait_for_disk()
     return answer(self, request)
+
+
+def begin_put(self: PutShortcut, *arguments: Any) -> bool:
+    """Store as always, after that."""
+    wait_for_disk()
+    return begin(self, *arguments)
 
 
 if __name__ == "__main__":
     Gateway.handle = handle  # type: ignore[method-assign]
+    PutShortcut.begin = begin_put  # type: ignore[method-assign, assignment]
     server.main(sys.argv[1:], {"slow down": slow_down, "sync more": sync_more})
