@@ -112,7 +112,7 @@ def test_a_process_tree_counts_its_children() -> None:
     assert tree.cpu_seconds() > before
 
 
-BUSY_SECONDS = 0.4
+BUSY_SECONDS = 0.1
 BUSY_THEN_IDLE = f"""
 import time
 until = time.process_time() + {BUSY_SECONDS}
