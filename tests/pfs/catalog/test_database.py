@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import Conflict, Unavailable
 from sidegate.pfs.catalog import database as database_module
+from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.store import Store
 
 
@@ -81,6 +83,14 @@ def test_a_busy_catalog_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch
 def test_other_failures_of_sql_are_not_disguised(store: Store) -> None:
     with pytest.raises(OperationalError, match="no such table"):
         store.database.write(lambda connection: connection.execute(text("DELETE FROM absent")))
+
+
+def test_what_a_write_of_a_group_ran_into_is_explained(store: Store) -> None:
+    def operation(connection: Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(StorageFull):
+        store.database.write(operation)
 
 
 def test_a_durable_write_is_full_sync(store: Store) -> None:

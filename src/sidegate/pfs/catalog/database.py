@@ -158,11 +158,13 @@ class Database:
             self._transact(group, durable=self._durable or any(ticket.durable for ticket in group))
         except BaseException as error:
             for ticket in group:
-                ticket.error = ticket.error or _explain(error)
+                ticket.error = ticket.error or error
             if not isinstance(error, Exception):
                 raise
         finally:
             for ticket in group:
+                if ticket.error is not None:
+                    ticket.error = _explain(ticket.error)
                 ticket.done = True
             tell_group(group)
 
