@@ -229,6 +229,15 @@ def test_an_unforeseen_failure_is_answered(ways: Ways, store: Store, monkeypatch
     assert both(ways, put("/out/k")).startswith(b"HTTP/1.1 200 ")
 
 
+def test_an_answer_that_cannot_be_made_is_not_waited_for(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("sidegate.gateway.put_shortcut.PutShortcut._outcome", broken)
+    assert ways.short.exchange(put("/out/k")).status == 500
+    assert ways.taken == [True]
+
+
 def test_a_client_that_goes_away_is_stored_for_all_the_same(ways: Ways, store: Store) -> None:
     entered, go_on = threading.Event(), threading.Event()
 

@@ -9,7 +9,7 @@ for byte.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from sidegate.errors import SidegateError
@@ -105,7 +105,15 @@ class PutShortcut:
             attributes=_attributes(found[6], digests.checksums if digests is not None else ()),
             tag=digests.md5_hex if digests is not None and self._context.md5_tags else None,
         )
-        self._context.writes.begin(write, partial(self._finish, answer, head, key, counts, digests))
+
+        def committed(ticket: Ticket[str]) -> None:
+            try:
+                outcome = self._outcome(ticket, head, key, counts, digests)
+            except Exception as error:  # noqa: BLE001 - without an answer the connection would wait for ever
+                outcome = error
+            answer(outcome)
+
+        self._context.writes.begin(write, committed)
         return True
 
     def _verify(self, found: tuple[Any, ...], body: bytes) -> tuple[Buffer, PayloadDigests | None] | None:
@@ -121,25 +129,23 @@ class PutShortcut:
         decoder = PayloadDecoder.from_headers(headers, len(body), md5=self._context.md5_tags)
         return decoder.feed(body), decoder.finish()
 
-    def _finish(
+    def _outcome(
         self,
-        answer: Callable[[Outcome], None],
+        ticket: Ticket[str],
         head: bytes,
         key: str,
         counts: BucketTraffic | None,
         digests: PayloadDigests | None,
-        ticket: Ticket[str],
-    ) -> None:
-        error = ticket.error
-        if isinstance(error, SidegateError):
-            answer(self._refuse(error, head))
-        elif error is not None:
-            answer(error)
-        else:
-            if counts is not None:
-                counts.count_put(key)
-            echo = b"" if digests is None else _lines(digests.echo_headers())
-            answer(self._lines % (self._next_number(), ticket.result().encode(), echo))
+    ) -> Outcome:
+        """Return what became of a write: lines of the answer, a refusal, or what went wrong."""
+        if isinstance(ticket.error, SidegateError):
+            return self._refuse(ticket.error, head)
+        if ticket.error is not None:
+            return ticket.error
+        if counts is not None:
+            counts.count_put(key)
+        echo = b"" if digests is None else _lines(digests.echo_headers())
+        return self._lines % (self._next_number(), ticket.result().encode(), echo)
 
 
 @lru_cache(maxsize=256)

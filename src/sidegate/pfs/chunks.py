@@ -186,7 +186,10 @@ class ChunkStore:
         self.database.write(operation)
 
     def flush_index(self, connection: Connection) -> None:
-        """Write the index rows of all that was put; runs inside each transaction."""
+        """Write the index rows of all that was put; runs inside each transaction, before all else.
+
+        What is read of them here must be there after a rollback too, so nothing may be merged before.
+        """
         with self._lock:
             self._flushing = dict(self._unindexed)
             self._flushing_sealed = [writer for writer in self._sealed if writer.synced]
