@@ -61,6 +61,7 @@ class Background(threading.Thread):
         self._pause_seconds = pause_seconds
         self._end = threading.Event()
         self._error: BaseException | None = None
+        self._first_step = threading.Event()
         self.steps = 0
         self.start()
 
@@ -69,8 +70,15 @@ class Background(threading.Thread):
             while not self._end.wait(self._pause_seconds):
                 self._step()
                 self.steps += 1
+                self._first_step.set()
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             self._error = error
+            self._first_step.set()
+
+    def wait_until_begun(self, patience_seconds: float) -> None:
+        """Wait for the end of the first step; raises TimeoutError."""
+        if not self._first_step.wait(patience_seconds):
+            raise TimeoutError(f"nothing was done within {patience_seconds:g} s")
 
     def finish(self) -> None:
         """Let it end."""
