@@ -14,9 +14,8 @@ from contextlib import suppress
 from sidegate.pfs.packs import PackWriter
 
 SYNCED_TOGETHER = 8
-"""Half a GiB.  Bodies of 64 MiB took 1.02 CPU-s/GB at 630 MB/s with packs synced one by one; 0.95 at
-860 where each began to be written and eight were synced together; 0.91 at 920 where all was left
-to the kernel, but then a commit finds all still to be done (ext4, Zen 4, a load of 6, 2026-11)."""
+"""Half a GiB.  Bodies of 1 MiB took 1.44 CPU-s/GB with packs synced one by one, 1.19 where each began to
+be written and eight were synced together; with 64 MiB there is no difference (ext4, Zen 4, 2026-11)."""
 
 
 def write_back(unsynced: Sequence[PackWriter]) -> None:
