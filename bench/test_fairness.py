@@ -10,7 +10,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +95,21 @@ def arena(request: pytest.FixtureRequest, scale: Scale) -> Iterator[Arena]:
 
 
 @contextmanager
+def at_work(
+    steps: Sequence[Callable[[], None]], clients: Sequence[Upload | SlowReader | SlowWriter]
+) -> Iterator[list[Background]]:
+    """Repeat each step in a thread; at the end these are waited for, then all clients closed."""
+    threads = [Background(step) for step in steps]
+    try:
+        yield threads
+    finally:
+        for thread in threads:
+            thread.finish()
+        for client in clients:
+            client.close()
+
+
+@contextmanager
 def uploads(arena: Arena, scale: Scale) -> Iterator[list[Background]]:
     """Four uploads at once; each that is done is followed by another."""
     running: list[Upload] = []
@@ -113,14 +128,8 @@ def uploads(arena: Arena, scale: Scale) -> Iterator[list[Background]]:
 
         return step
 
-    threads = [Background(uploader()) for _ in range(UPLOADS)]
-    try:
+    with at_work([uploader() for _ in range(UPLOADS)], running) as threads:
         yield threads
-    finally:
-        for thread in threads:
-            thread.finish()
-        for upload in running:
-            upload.close()
 
 
 @contextmanager
@@ -130,14 +139,8 @@ def slow_clients(arena: Arena, scale: Scale) -> Iterator[list[Background]]:
         SlowReader(arena.address, arena.large) for _ in range(SLOW_CLIENTS)
     ]
     clients += [SlowWriter(arena.address, f"/out/slow/{next(_names)}") for _ in range(SLOW_CLIENTS)]
-    threads = [Background(client.step) for client in clients]
-    try:
+    with at_work([client.step for client in clients], clients) as threads:
         yield threads
-    finally:
-        for thread in threads:
-            thread.finish()
-        for client in clients:
-            client.close()
 
 
 BESIDE = {"four uploads": uploads, "slow readers and writers": slow_clients}

@@ -94,13 +94,9 @@ class Upload:
     def __init__(self, address: Address, target: str, size_bytes: int) -> None:
         self._bodies = Bodies()
         self._connection = connect(address)
-        self._left_bytes = self.size_bytes = size_bytes
+        self._left_bytes = size_bytes
         head = f"PUT {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {size_bytes}\r\n\r\n"
         self._connection.sendall(head.encode())
-
-    @property
-    def sent_bytes(self) -> int:
-        return self.size_bytes - self._left_bytes
 
     def send(self, most_bytes: int = MIB) -> bool:
         """Send some; whether that was the last."""

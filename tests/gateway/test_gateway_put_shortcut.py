@@ -11,6 +11,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +25,10 @@ from sidegate.gateway.traffic import BucketTraffic
 from sidegate.pfs.staging import Staging
 from sidegate.pfs.store import Store
 
+pytestmark = pytest.mark.parametrize("pair", PAIRS, indirect=True, ids="-".join)
+
 BODY = noise(4096, "body")
 _VARYING = re.compile(rb"(?mi)^(Date: |Last-Modified: |x-amz-request-id: |.*<RequestId>).*$")
-
-
-@pytest.fixture(params=PAIRS, ids="-".join)
-def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    pytest.importorskip(request.param[0], reason="not installed")
-    pytest.importorskip(request.param[1], reason="not installed")
-    return request.param
 
 
 @dataclass
@@ -129,6 +125,7 @@ TAKEN: dict[str, tuple[str, dict[str, str]]] = {
     "type": ("/out/a/b%20c/%C3%A9", {"Content-Type": "text/plain; charset=utf-8"}),
     "presigned": ("/out/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Signature=0", {}),
     "alias": ("/p/k", {}),
+    "empty type": ("/out/k", {"Content-Type": ""}),
     "virtual host": ("/k", {"host": "out.s3.test"}),
 }
 
@@ -238,7 +235,9 @@ def test_an_answer_that_cannot_be_made_is_not_waited_for(ways: Ways, monkeypatch
     assert ways.taken == [True]
 
 
-def test_a_client_that_goes_away_is_stored_for_all_the_same(ways: Ways, store: Store) -> None:
+@contextmanager
+def catalog_held(store: Store) -> Iterator[None]:
+    """Let no write be committed meanwhile."""
     entered, go_on = threading.Event(), threading.Event()
 
     def wait(*_: object) -> None:
@@ -247,44 +246,44 @@ def test_a_client_that_goes_away_is_stored_for_all_the_same(ways: Ways, store: S
 
     blocker = threading.Thread(target=store.database.write, args=(wait,))
     blocker.start()
-    assert entered.wait(30)
+    try:
+        assert entered.wait(30)
+        yield
+    finally:
+        go_on.set()
+        blocker.join()
+
+
+def begin_put(ways: Ways) -> None:
+    """Send a PUT, and return when the short way has taken it."""
     ways.short.connect().sendall(put("/out/k"))
     # Another request is answered after the first has been taken.
     while not ways.taken:
         ways.short.another().get("/-/health")
-    ways.short.close()
-    closing = threading.Thread(target=ways.gateways[0].close)
-    closing.start()
-    go_on.set()
-    blocker.join()
+
+
+def test_a_client_that_goes_away_is_stored_for_all_the_same(ways: Ways, store: Store) -> None:
+    with catalog_held(store):
+        begin_put(ways)
+        ways.short.close()
+        closing = threading.Thread(target=ways.gateways[0].close)
+        closing.start()
     closing.join()
     assert [key for key, _ in ways.staging.files()] == ["k"]
 
 
 def test_a_gateway_that_drains_answers_what_it_is_storing(ways: Ways, store: Store) -> None:
-    entered, go_on = threading.Event(), threading.Event()
-
-    def wait(*_: object) -> None:
-        entered.set()
-        assert go_on.wait(30)
-
-    blocker = threading.Thread(target=store.database.write, args=(wait,))
-    blocker.start()
-    assert entered.wait(30)
-    ways.short.connect().sendall(put("/out/k"))
-    while not ways.taken:
-        ways.short.another().get("/-/health")
-    closing = threading.Thread(target=ways.gateways[0].close)
-    closing.start()
-    idle = ways.long.another()
-    assert idle.get("/-/health").status == 200
-    while True:  # until the gateway refuses connections, so that it is draining
-        try:
-            ways.short.another().connect().close()
-        except OSError:
-            break
-    go_on.set()
+    with catalog_held(store):
+        begin_put(ways)
+        closing = threading.Thread(target=ways.gateways[0].close)
+        closing.start()
+        idle = ways.long.another()
+        assert idle.get("/-/health").status == 200
+        while True:  # until the gateway refuses connections, so that it is draining
+            try:
+                ways.short.another().connect().close()
+            except OSError:
+                break
     answer = ways.short.read("PUT")
     assert (answer.status, answer.headers["connection"]) == (200, "close")
-    blocker.join()
     closing.join()

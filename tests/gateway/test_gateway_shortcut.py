@@ -23,15 +23,10 @@ from sidegate.gateway.traffic import BucketTraffic
 from sidegate.http.shortcut import StreamedAnswer
 from sidegate.pfs.store import Store
 
+pytestmark = pytest.mark.parametrize("pair", PAIRS, indirect=True, ids="-".join)
+
 LARGE = noise(300_000, "large")
 FILES = INPUT_FILES | {"large.bin": LARGE, "a b+c/é~": b"odd", "//slashes//": b"more"}
-
-
-@pytest.fixture(params=PAIRS, ids="-".join)
-def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    pytest.importorskip(request.param[0], reason="not installed")
-    pytest.importorskip(request.param[1], reason="not installed")
-    return request.param
 
 
 @dataclass

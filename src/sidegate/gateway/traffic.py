@@ -85,14 +85,13 @@ class BucketTraffic:
                 response.segments = self._counted(response.segments)
             return
         self.other_requests[KINDS.get(operation, OTHER)] += 1
-        if operation in _WRITES_WHOLE and key not in self.written_keys:
-            self._tell_apart(self.written_keys, key)
+        if operation in _WRITES_WHOLE:
+            self._note_written(key)
 
     def count_put(self, key: str) -> None:
         """Count a PUT that was carried out."""
         self.other_requests[WRITE] += 1
-        if key not in self.written_keys:
-            self._tell_apart(self.written_keys, key)
+        self._note_written(key)
 
     def count_read(self, key: str, sent_bytes: int) -> None:
         """Count a GET that was answered with so many bytes at once."""
@@ -151,6 +150,10 @@ class BucketTraffic:
         """The requests by kind."""
         reads = {READ: self.reads} if self.reads else {}
         return {**reads, **self.other_requests}
+
+    def _note_written(self, key: str) -> None:
+        if key not in self.written_keys:
+            self._tell_apart(self.written_keys, key)
 
     def _tell_apart(self, keys: set[str], key: str) -> None:
         if len(keys) < OBJECTS_TOLD_APART:

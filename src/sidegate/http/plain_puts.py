@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sidegate.http.framing import FRAMING_NAMES
 from sidegate.http.head import HeadRenderer
 from sidegate.http.limits import Limits
 from sidegate.http.message import NO_BODY, Request
-from sidegate.http.shortcut import Outcome, PutShortcut
-from sidegate.native import HeadScanner
-from sidegate.native.plain_heads import OWN_NAMES
+from sidegate.http.shortcut import Outcome, PutShortcut, scanner_for
 
 STORING = Request("PUT", b"", "1.1", [], NO_BODY, "")
 """Stands for each PUT that a shortcut is storing."""
@@ -32,17 +29,8 @@ class PlainPuts:
         self._on_idle = on_idle
         self.under_way = 0
         """How many are being stored, also those whose peer is gone."""
-        self._scan = HeadScanner(
-            receive_view,
-            head_bytes=limits.head_bytes,
-            header_count=limits.header_count,
-            wanted=shortcut.wanted_headers,
-            declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES)),
-            parameters=shortcut.parameters,
-            writes=True,
-            family=shortcut.family,
-            ignored=shortcut.ignored_headers,
-        ).scan
+        more = {"writes": True, "family": shortcut.family, "ignored": shortcut.ignored_headers}
+        self._scan = scanner_for(shortcut, receive_view, limits, **more).scan
 
     def take(self, start: int, end: int, answer: Callable[[Outcome], None]) -> int:
         """Begin to store a plain PUT that is here whole; return where it ends, `start` if there is none.

@@ -109,8 +109,13 @@ def no_scanner(start: int, end: int) -> None:
     """Recognise nothing: for a server without a shortcut."""
 
 
-def scanner_for(shortcut: Shortcut, receive_view: memoryview, limits: Limits) -> HeadScanner:
-    """Return a scanner of `receive_view` that recognises what the shortcut answers."""
+def scanner_for(
+    shortcut: Shortcut | PutShortcut, receive_view: memoryview, limits: Limits, **more: Any
+) -> HeadScanner:
+    """Return a scanner of `receive_view` that recognises what the shortcut takes.
+
+    `more` is what a HeadScanner is told besides.
+    """
     return HeadScanner(
         receive_view,
         head_bytes=limits.head_bytes,
@@ -119,4 +124,5 @@ def scanner_for(shortcut: Shortcut, receive_view: memoryview, limits: Limits) ->
         # Whatever else decides framing needs the whole of `framing`.
         declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES)),
         parameters=shortcut.parameters,
+        **more,
     )
