@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sidegate.gateway.threads import WorkThreads
+from sidegate.gateway.threads import GATHER_COUNT, WorkThreads
 
 
 def test_work_gives_its_result_or_its_error_from_another_thread() -> None:
@@ -82,6 +82,64 @@ def test_work_goes_on_when_its_caller_is_cancelled() -> None:
 
     with WorkThreads(2, "test") as threads:
         asyncio.run(main(threads))
+
+
+def test_what_gathers_is_told_together_with_what_waits_behind_it() -> None:
+    done: list[int] = []
+    may_go = threading.Event()
+
+    async def main(threads: WorkThreads) -> list[int]:
+        async def one(number: int, *, gathers: bool) -> int:
+            await threads.run(lambda: (may_go.wait(30), done.append(number)), gathers=gathers)
+            return len(done)
+
+        kinds = [True] * (GATHER_COUNT + 1) + [False]
+        tasks = [asyncio.ensure_future(one(n, gathers=gathers)) for n, gathers in enumerate(kinds)]
+        await asyncio.sleep(0)  # all are queued
+        may_go.set()
+        return await asyncio.gather(*tasks)
+
+    with WorkThreads(1, "test") as threads:
+        seen = asyncio.run(main(threads))
+    assert done == list(range(GATHER_COUNT + 2))
+    # Each of the first group saw all of it done, and the last that gathers waited for who does not.
+    assert min(seen[:GATHER_COUNT]) >= GATHER_COUNT
+    assert seen[GATHER_COUNT:] == [GATHER_COUNT + 2] * 2
+
+
+def test_what_does_not_gather_is_told_at_once() -> None:
+    told = threading.Event()
+
+    async def main(threads: WorkThreads) -> bool:
+        async def first() -> None:
+            await threads.run(lambda: None)
+            told.set()
+
+        task = asyncio.ensure_future(first())
+        await asyncio.sleep(0)
+        # Ends only once the one before it was told.
+        heard = await threads.run(lambda: told.wait(30), gathers=True)
+        await task
+        return heard
+
+    with WorkThreads(1, "test") as threads:
+        assert asyncio.run(main(threads))
+
+
+def test_an_error_among_gathered_work_is_its_own() -> None:
+    may_go = threading.Event()
+
+    async def main(threads: WorkThreads) -> list[object]:
+        works = [lambda: may_go.wait(30), lambda: 1 // 0, lambda: "fine"]
+        tasks = [asyncio.ensure_future(threads.run(work, gathers=True)) for work in works]
+        await asyncio.sleep(0)
+        may_go.set()
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+    with WorkThreads(1, "test") as threads:
+        first, second, third = asyncio.run(main(threads))
+    assert (first, third) == (True, "fine")
+    assert isinstance(second, ZeroDivisionError)
 
 
 def test_closing_finishes_what_was_given_also_for_a_loop_that_is_gone() -> None:

@@ -59,9 +59,13 @@ class Context:
         """Run work that waits for disk or catalog in a thread."""
         return await self.threads.run(function)
 
-    async def run_heavy(self, function: Callable[[], T]) -> T:
-        """Run work on many bytes in a thread that leaves the core to others."""
-        return await self.heavy_threads.run(function)
+    async def run_heavy(self, function: Callable[[], T], *, last: bool = False) -> T:
+        """Run work on many bytes in a thread that leaves the core to others.
+
+        What comes of the `last` of a body may be told with that of others: their
+        writes share a transaction then.
+        """
+        return await self.heavy_threads.run(function, gathers=last)
 
 
 async def find_writable(context: Context, bucket: str) -> WritableView:

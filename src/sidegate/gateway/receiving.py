@@ -63,7 +63,7 @@ async def receive(
                     counts.received_bytes += intake.news_bytes()
                 for block in cutter.free_blocks():
                     body.recycle(block)
-        result = await context.run_heavy(lambda: store(intake.finish(blocks)))
+        result = await context.run_heavy(lambda: store(intake.finish(blocks)), last=True)
     except Exception:
         # Not when cancelled: a thread may still be at work.
         cutter.close()
