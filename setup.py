@@ -6,6 +6,7 @@ that silently lacks its native modules is worse than a failed build.
 """
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -27,7 +28,11 @@ def native_modules() -> list[Extension]:
         raise SystemExit(f"SIDEGATE_BUILD_NATIVE={mode!r}: use 'require' or 'off'")
     from Cython.Build import cythonize
 
-    extensions = [Extension(name, [source], extra_compile_args=["-O3"]) for name, source in MODULES.items()]
+    headers = sorted(str(path) for path in Path("ext").glob("*.h"))
+    extensions = [
+        Extension(name, [source], include_dirs=["ext"], depends=headers, extra_compile_args=["-O3"])
+        for name, source in MODULES.items()
+    ]
     return cythonize(extensions, build_dir="build/cython", language_level=3)
 
 

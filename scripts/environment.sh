@@ -94,7 +94,7 @@ is_built() {
 }
 
 install_package() {
-  local inputs=(pyproject.toml setup.py ext/*.p* src/sidegate/version.py) current problems
+  local inputs=(pyproject.toml setup.py ext/*.[ph]* src/sidegate/version.py) current problems
   current=$(fingerprint "${inputs[@]}")
   unchanged package "$current" && is_built && return
   require_compiler

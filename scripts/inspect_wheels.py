@@ -22,7 +22,9 @@ def complaints(wheel: Path) -> list[str]:
     names = zipfile.ZipFile(wheel).namelist()
     binaries = [name for name in names if name.endswith((".so", ".pyd"))]
     wrong = [f"{name} is missing" for name in ALWAYS if name not in names]
-    wrong += [f"{name} is a source of the build" for name in names if name.endswith((".pyx", ".pxd", ".c"))]
+    wrong += [
+        f"{name} is a source of the build" for name in names if name.endswith((".pyx", ".pxd", ".c", ".h"))
+    ]
     if not any(name.endswith("licenses/LICENSE") for name in names):
         wrong.append("the license is missing")
     if not any(name.startswith(f"{MIGRATIONS}versions/v0001") for name in names):

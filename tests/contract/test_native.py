@@ -120,8 +120,22 @@ def test_gear_cuts_follow_the_definition(twin: SimpleNamespace) -> None:
     for end in range(1, len(data) + 1):
         length = end - start
         hash_ = sum(table[data[end - 1 - age]] << age for age in range(min(length, 64))) % 2**64
-        bits = 9 if length < average else 5
-        matches = (hash_ >> (63 - bits)) % 2**bits == 0
+        bits = 9 if length < average else 5  # all of them below bit 16
+        matches = (hash_ >> (16 - bits)) % 2**bits == 0
+        if length == largest or (length >= smallest and matches):
+            expected.append(end)
+            start = end
+    assert ends_of(twin.GearScanner(smallest, average, largest), [data]) == expected
+
+
+def test_gear_cuts_follow_the_definition_above_the_low_bits(twin: SimpleNamespace) -> None:
+    smallest, average, largest, data = 5000, 8192, 20000, golden_input("blake3", 100_000)
+    table, expected, start, hash_ = gear_table(), [], 0, 0
+    for end in range(1, len(data) + 1):
+        hash_ = (2 * hash_ + table[data[end - 1]]) % 2**64
+        length = end - start
+        more = 5 if length < average else 1  # besides ten below bit 16
+        matches = hash_ // 2**6 % 2**10 == 0 and hash_ // 2 ** (63 - more) % 2**more == 0
         if length == largest or (length >= smallest and matches):
             expected.append(end)
             start = end

@@ -5,23 +5,38 @@ from __future__ import annotations
 import pytest
 
 from sidegate.errors import Invalid
-from sidegate.native.cut_rule import CutRule, gear_table
+from sidegate.native.cut_rule import LOW_BITS, LOW_FACTOR, LOW_MASK_BITS, WINDOW_BYTES, CutRule, gear_table
 
 
 def test_masks_lie_below_the_spare_bit() -> None:
     rule = CutRule(256 << 10, 1 << 20, 4 << 20)
-    assert rule.strict_mask == 0x7FFFFE0000000000
-    assert rule.loose_mask == 0x7FFFE00000000000
+    assert rule.strict_mask == 0x7FF800000000FFC0
+    assert rule.loose_mask == 0x7F8000000000FFC0
 
 
-@pytest.mark.parametrize("exponent", [4, 5, 8, 20, 32, 40])
+@pytest.mark.parametrize("exponent", [4, 5, 8, 12, 13, 20, 32, 40])
 def test_masks_have_two_bits_more_and_less(exponent: int) -> None:
     rule = CutRule(1, 1 << exponent, 1 << 40)
     assert rule.strict_mask.bit_count() == exponent + 2
     assert rule.loose_mask.bit_count() == exponent - 2
     for mask in (rule.strict_mask, rule.loose_mask):
-        assert mask.bit_length() == 63
-        assert mask + (mask & -mask) == 1 << 63, "contiguous from bit 62 downward"
+        low, high = mask & (1 << LOW_BITS) - 1, mask >> LOW_BITS << LOW_BITS
+        assert low.bit_count() == min(mask.bit_count(), LOW_MASK_BITS)
+        assert low + (low & -low) == 1 << LOW_BITS, "contiguous from bit 15 downward"
+        assert not high or high + (high & -high) == 1 << 63, "contiguous from bit 62 downward"
+
+
+def test_no_run_of_one_byte_passes_the_low_bits() -> None:
+    low_mask = CutRule(256 << 10, 1 << 20, 4 << 20).loose_mask & (1 << LOW_BITS) - 1
+    for word in gear_table():
+        assert sum(word << age for age in range(WINDOW_BYTES)) & low_mask
+
+
+def test_low_bits_are_a_sum_over_16_bytes() -> None:
+    table, data = gear_table(), bytes(range(0, 256, 4))
+    hash_ = sum(table[byte] << age for age, byte in enumerate(data))
+    lowest = sum(((byte ^ 128) + 1) << age for age, byte in enumerate(data[:16])) * LOW_FACTOR
+    assert (hash_ - lowest) % (1 << LOW_BITS) == 0
 
 
 @pytest.mark.parametrize(("min_bytes", "unhashed"), [(1, 0), (64, 0), (65, 1), (262144, 262080)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -76,6 +77,47 @@ def test_gear_twins_agree(rule: tuple[int, int, int], data: bytes, places: list[
     pieces = split(data, places)
     native = gear_trace(native_gear.GearScanner(*rule), pieces, reset_at)
     assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, reset_at)
+
+
+@pytest.fixture
+def without_filter() -> Iterator[None]:
+    native_gear.use_filter(wanted=False)
+    yield
+    native_gear.use_filter(wanted=True)
+
+
+long_inputs = st.one_of(
+    st.randoms(use_true_random=False).map(lambda random: random.randbytes(random.randint(0, 120_000))),
+    st.tuples(st.binary(min_size=1, max_size=90), st.integers(0, 1500)).map(
+        lambda drawn: drawn[0] * drawn[1]
+    ),
+    st.tuples(st.integers(0, 1 << 32), st.sampled_from([2, 3, 16]), st.integers(0, 60_000)).map(
+        lambda drawn: bytes(Random(drawn[0]).choices(range(drawn[1]), k=drawn[2]))
+    ),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(exponent=st.integers(11, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 2048))
+def test_gear_twins_agree_where_groups_are_passed_over(
+    exponent: int, data: bytes, places: list[int], min_bytes: int
+) -> None:
+    rule = (min_bytes, 1 << exponent, 8 << exponent)
+    pieces = split(data, places)
+    native = gear_trace(native_gear.GearScanner(*rule), pieces, -1)
+    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, -1)
+
+
+@pytest.mark.usefixtures("without_filter")
+@settings(deadline=None, max_examples=60)
+@given(exponent=st.integers(4, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 16))
+def test_gear_twins_agree_without_the_filter(
+    exponent: int, data: bytes, places: list[int], min_bytes: int
+) -> None:
+    rule = (min_bytes, 1 << exponent, 8 << exponent)
+    pieces = split(data, places)
+    native = gear_trace(native_gear.GearScanner(*rule), pieces, -1)
+    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, -1)
 
 
 integers = st.one_of(st.integers(-3, 40), st.sampled_from([64, 256, 255, 1 << 40, (1 << 40) + 1, 1 << 70]))

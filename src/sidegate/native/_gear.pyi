@@ -2,6 +2,12 @@ from typing import final
 
 from typing_extensions import Buffer
 
+def use_filter(wanted: bool) -> bool:
+    """Scan with the filter of `ext/gear_filter.h`, or without it; return whether it is used now.
+
+    For tests and measurements: the cuts are the same.  Where the processor has no AVX2, there is none.
+    """
+
 @final
 class GearScanner:
     """Finds the ends of chunks in a stream, wherever its blocks are split.

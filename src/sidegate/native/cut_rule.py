@@ -22,6 +22,12 @@ WINDOW_BYTES: Final = 64
 NORMALISATION_BITS: Final = 2
 # Bit 63 stays out of every mask: it is spare for the shifted hash of the compiled twin.
 HIGHEST_MASK_BIT: Final = 62
+# The hash's low bits, which depend on the last 16 bytes, are those a vector unit can sum up for many
+# positions at once.  So many bits of a mask are there; the others see the whole window.
+LOW_BITS: Final = 16
+LOW_MASK_BITS: Final = 10
+# Odd, so that no two bytes have the same low bits; near 2**16 / golden ratio, so that neighbours lie apart.
+LOW_FACTOR: Final = 40503
 SMALLEST_AVERAGE_BYTES: Final = 16
 LARGEST_CHUNK_BYTES: Final = 1 << 40
 
@@ -33,10 +39,15 @@ def gear_table() -> tuple[int, ...]:
     """Return the 256 words of 64 bits that the gear hash adds.
 
     They are the first 2048 bytes of the BLAKE3 output of `TABLE_SEED`, read
-    little endian.  The table is part of the store's format: another table
-    cuts elsewhere and loses deduplication against every older chunk.
+    little endian, but for the low 16 bits of each: those are ((byte ^ 128) + 1) *
+    LOW_FACTOR, mod 2**16; byte ^ 128 is the byte's signed value + 128, and no run of
+    one byte has low bits with which a chunk may end.  The table is part of the
+    store's format: another cuts elsewhere and loses deduplication against every
+    older chunk.
     """
-    return struct.unpack("<256Q", blake3(TABLE_SEED).digest(length=2048))
+    words = struct.unpack("<256Q", blake3(TABLE_SEED).digest(length=2048))
+    low = (1 << LOW_BITS) - 1
+    return tuple((word & ~low) | (((byte ^ 128) + 1) * LOW_FACTOR & low) for byte, word in enumerate(words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +98,10 @@ class CutRule:
 
     @staticmethod
     def _mask(bits: int) -> int:
-        return ((1 << bits) - 1) << (HIGHEST_MASK_BIT + 1 - bits)
+        low = min(bits, LOW_MASK_BITS)
+        return _ones(low, LOW_BITS) | _ones(bits - low, HIGHEST_MASK_BIT + 1)
+
+
+def _ones(count: int, end: int) -> int:
+    """Return a word with `count` one bits below bit `end`."""
+    return ((1 << count) - 1) << (end - count)
