@@ -64,7 +64,9 @@ def arena(scale: Scale) -> Iterator[Arena]:
         stack.callback(gateway.stop)
         bare = start_yardstick(goals.BARE, file, cores.server, folder)
         stack.callback(bare.stop)
-        ours = Target(gateway.endpoint, signer(gateway), INPUT, "out", process=gateway.tree, warm=folder)
+        ours = Target(
+            gateway.endpoint, signer(gateway), INPUT, "out", process=gateway.tree, stores=stock.store
+        )
         yardstick = Target(bare.endpoint, signer(bare), process=bare.tree, is_bare=True)
         yield Arena(settings, [ours, yardstick])
 
@@ -107,7 +109,7 @@ def figure_of(ours: Result, bare: Result | None) -> Figure:
 
 def test_peak_memory(benchmark: Any, arena: Arena, scale: Scale, report: Callable[[Figure], None]) -> None:
     """Large bodies in, then out, raw and compressed: what the process grows to."""
-    target = replace(arena.targets[0], warm=None)
+    target = replace(arena.targets[0], stores=None)
     process = target.process
     assert process is not None
     parts: dict[str, float] = {}

@@ -18,7 +18,7 @@ import pytest
 
 from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements
 from figures import Figure, of_bytes, of_rounds
-from sidegate.bench.target import warm_memory
+from sidegate.bench.page_cache import warm_memory
 from sidegate.gateway.listings import page_of, render_page
 from sidegate.pfs.compression import RAW, SampleHabit, encode_payload
 from sidegate.pfs.extents import Extent

@@ -25,7 +25,7 @@ from corpus import SMALL_BYTES
 from gates.cells import PART_BYTES, RANGE_BYTES, Cell, request, requests_of
 from gates.connection import Connection
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
-from sidegate.bench.target import warm_memory
+from sidegate.bench.page_cache import warm_memory
 
 CONNECTIONS = 8
 PAIRS = 5

@@ -70,9 +70,9 @@ class MultipartWork(Basics):
         self._tally: Tally | None = None
 
     def prepare(self, seconds: float) -> None:
-        """Warm the memory that the server will store in."""
+        """Renew the memory that the server will store in."""
         count = expected(self._tally, seconds, 2, self._limit)
-        self.target.warm_memory(count * self.cell.moved_bytes(self.scale))
+        self.renew_memory(count * self.cell.moved_bytes(self.scale))
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""

@@ -134,7 +134,15 @@ class _Arena:
             sidecar,
             "presigned",
             "ours",
-            Target(sidecar.endpoint, _signer(sidecar, "presigned"), INPUT, "out", many, is_ours=True),
+            Target(
+                sidecar.endpoint,
+                _signer(sidecar, "presigned"),
+                INPUT,
+                "out",
+                many,
+                stores=stock.store,
+                is_ours=True,
+            ),
             signatures="not verified, by design: it serves one job on loopback",
             durability="survives the process",
         )
@@ -152,7 +160,9 @@ class _Arena:
         for label, write in ((goals.BARE, None), (goals.BARE_WRITES, self._directory / "written.bin")):
             only = WRITING_CELLS if write is not None else None
             process = start_yardstick(label, file, self._cores.server, self._directory, write=write)
-            target = Target(process.endpoint, _signer(process, "presigned"), is_bare=True, only=only)
+            target = Target(
+                process.endpoint, _signer(process, "presigned"), stores=write, is_bare=True, only=only
+            )
             self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
 
     def add_peer(self, peer: Peer) -> None:
@@ -190,12 +200,18 @@ class _Arena:
                 durability=peer.durability,
                 version=peer.find_version(),
             )
-            self.targets.append(replace(target, warm=self._directory))
+            self.targets.append(replace(target, stores=peer.folder(label, self._directory)))
 
     def _add_serve(self, label: str, store: Path, durability: str, bucket: str, only: frozenset[str]) -> None:
         process = start_serve(label, store, durability, self._cores.server)
         target = Target(
-            process.endpoint, _signer(process, "presigned"), bucket, bucket, branch=bucket, only=only
+            process.endpoint,
+            _signer(process, "presigned"),
+            bucket,
+            bucket,
+            branch=bucket,
+            stores=store,
+            only=only,
         )
         kept = "survives a power cut" if durability == "disk" else "survives the process"
         self._add(
@@ -238,7 +254,7 @@ class _Arena:
     def _add(self, process: ServerProcess, style: Style, role: str, target: Target, **said: str) -> None:
         self._stack.callback(process.stop)
         self._describe(target.label, process, role, **said)
-        self.targets.append(replace(target, process=process.tree, warm=self._directory))
+        self.targets.append(replace(target, process=process.tree))
 
     def _describe(self, label: str, process: ServerProcess, role: str, **said: str) -> None:
         self.descriptions.append({"label": label, "url": process.endpoint.url, "role": role, **said})

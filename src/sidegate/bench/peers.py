@@ -58,9 +58,13 @@ class Peer:
         lines = (done.stdout or done.stderr).strip().splitlines()
         return " ".join(lines[0].split()) if lines else ""
 
+    def folder(self, label: str, folder: Path) -> Path:
+        """Return what it stores in, below the folder of a run."""
+        return folder / label.replace(" ", "-").replace(",", "")
+
     def start(self, label: str, folder: Path, core: int, *, signed: bool = True) -> ServerProcess:
         """Start it over an empty folder; raises Unavailable."""
-        data = folder / label.replace(" ", "-").replace(",", "")
+        data = self.folder(label, folder)
         data.mkdir()
         port = free_port()
         make = self.command if signed else self.anonymous or self.command

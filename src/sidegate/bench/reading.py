@@ -49,6 +49,11 @@ class BareWork(Basics):
         payload = plans.payload_of(cell, scale) if cell.operation == "put" else None
         self._script = Script(exchanges, payload)
 
+    def prepare(self, seconds: float) -> None:
+        """Renew the memory that is written to, as for any other server."""
+        if self.cell.operation == "put":
+            self.renew_memory(self.scale.round_bytes)
+
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         return {self.cell.name: self.target.load(self._script, self.connections, rhythm)}

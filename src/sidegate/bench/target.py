@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sidegate.bench.client import Client
 from sidegate.bench.endpoints import Endpoint
+from sidegate.bench.page_cache import drop_written, warm_memory
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.signing import Signer
 from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
@@ -25,8 +26,6 @@ SETTLE_SECONDS = 3.0
 ASKED_SECONDS = 0.001
 """CPU time of a server that was asked something; what it does by itself is less."""
 
-_BLOCK = bytes(1 << 20)
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -34,8 +33,8 @@ class Target:
 
     `reads` holds what is read, `writes` takes what is written: one bucket, or a
     job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
-    with open writes, or the commit below.  `warm` is a folder on the file system
-    that the server stores on.  `only` names the cells that it takes part in; copies of
+    with open writes, or the commit below.  `stores` is the file or folder that
+    the server stores in.  `only` names the cells that it takes part in; copies of
     gigabytes are asked of ours alone.  `pausable`: its process belongs to the run
     and keeps no lease, so that it can be stopped while others are measured.
     `worker` is the one process of several that is asked, `writers` are others of
@@ -49,7 +48,7 @@ class Target:
     many: str | None = None
     branch: str | None = None
     process: ProcessTree | None = None
-    warm: Path | None = None
+    stores: Path | None = None
     is_bare: bool = False
     is_ours: bool = False
     only: frozenset[str] | None = None
@@ -128,22 +127,11 @@ class Target:
         finally:
             close_all(sockets)
 
-    def warm_memory(self, size_bytes: int) -> None:
-        """Warm what the server will store in, where that is known."""
-        if self.warm is not None:
-            warm_memory(self.warm, size_bytes)
+    def renew_memory(self, size_bytes: int, since_seconds: float) -> None:
+        """Give the next round memory as warm as that of any other, where is known what the server stores in.
 
-
-def warm_memory(directory: Path, size_bytes: int) -> None:
-    """Write a file of that size and remove it, so that the next one finds memory that is there.
-
-    On a virtual machine the first write to a page waits for the host to provide it: 1.4 CPU-s
-    per GB against 0.2 afterwards (Zen 4, Firecracker, 2026-11), charged to whoever writes.
-    """
-    path = directory / "warming.bin"
-    try:
-        with path.open("wb", buffering=0) as file:
-            for _ in range(-(-size_bytes // len(_BLOCK))):
-                file.write(_BLOCK)
-    finally:
-        path.unlink(missing_ok=True)
+        `since_seconds` is when what it wrote in earlier rounds began.
+        """
+        if self.stores is not None:
+            drop_written(self.stores, since_seconds)
+            warm_memory(self.stores.parent, size_bytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sidegate.bench.cells import Cell
@@ -50,9 +50,14 @@ class Basics:
     target: Target
     scale: Scale
     connections: int
+    began_seconds: float = field(default_factory=time.time, init=False)
 
     def prepare(self, seconds: float) -> None:
         """Need nothing."""
+
+    def renew_memory(self, size_bytes: int) -> None:
+        """Take back the memory that earlier rounds wrote to, and warm what the next one will write to."""
+        self.target.renew_memory(size_bytes, self.began_seconds)
 
     def verify(self) -> list[str]:
         """Have nothing to compare."""

@@ -35,9 +35,9 @@ class PutWork(Basics):
         )
 
     def prepare(self, seconds: float) -> None:
-        """Warm the memory that the server will store in."""
+        """Renew the memory that the server will store in."""
         count = expected(self._last, seconds, 2 * self.connections, self.limit)
-        self.target.warm_memory(count * self.size_bytes)
+        self.renew_memory(count * self.size_bytes)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
@@ -78,10 +78,10 @@ class DigestWork(Basics):
         self._last: Tally | None = None
 
     def prepare(self, seconds: float) -> None:
-        """Render a round, and warm the memory that the server will store in."""
+        """Render a round, and renew the memory that the server will store in."""
         count = expected(self._last, seconds, 2 * self.connections, self._limit)
         self._ready = self._render(count)
-        self.target.warm_memory(count * self._size_bytes)
+        self.renew_memory(count * self._size_bytes)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
