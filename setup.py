@@ -17,6 +17,7 @@ MODULES = {
     "sidegate.native._load": "ext/load.pyx",
     "sidegate.native._index": "ext/index.pyx",
     "sidegate.native._listing": "ext/listing.pyx",
+    "sidegate.native._parts": "ext/parts.pyx",
 }
 
 
@@ -33,7 +34,7 @@ def native_modules() -> list[Extension]:
         Extension(name, [source], include_dirs=["ext"], depends=headers, extra_compile_args=["-O3"])
         for name, source in MODULES.items()
     ]
-    return cythonize(extensions, build_dir="build/cython", language_level=3)
+    return cythonize(extensions, build_dir="build/cython", include_path=["ext"], language_level=3)
 
 
 setup(ext_modules=native_modules())

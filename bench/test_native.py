@@ -21,8 +21,18 @@ from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
 from sidegate.http.limits import Limits
 from sidegate.http.loops import select_parser
-from sidegate.native import AwsChunkedDecoder, GearScanner, HeadScanner, describe, select
+from sidegate.native import (
+    AwsChunkedDecoder,
+    GearScanner,
+    HeadScanner,
+    collect_parts,
+    describe,
+    scan_completion,
+    select,
+)
 from sidegate.native.exchange import Exchange, Rhythm
+from sidegate.pfs.files import ExtentList, FileRecord, encode_record
+from sidegate.pfs.ids import NodeId
 from timing import timed
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -160,6 +170,29 @@ def test_heads_parsed(measure: Measure) -> None:
         return recorder.count - before
 
     assert measure(f"{HEADS} heads of reads, parsed", parse, len(buffer)) == HEADS
+
+
+PARTS = 640
+
+
+def test_completion_document(measure: Measure) -> None:
+    """What the Complete of 5 GiB names, in columns."""
+    form = '<Part><ETag>"%032x-1"</ETag><PartNumber>%d</PartNumber></Part>'
+    listed = "".join([form % (number, number) for number in range(1, PARTS + 1)])
+    document = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+    name = f"Complete of {PARTS} parts, its document"
+    assert measure(name, lambda: scan_completion(document), len(document)).names.count(b":") == PARTS
+
+
+def test_completion_records(measure: Measure) -> None:
+    """What is stored of these parts, in columns."""
+    extents = ExtentList(NodeId(bytes(32)), 8)
+    rows = [
+        (number, encode_record(FileRecord(8 * MIB, f"{number:032x}-1", 1, extents)))
+        for number in range(1, PARTS + 1)
+    ]
+    name, rows_bytes = f"Complete of {PARTS} parts, their records", sum(len(record) for _, record in rows)
+    assert measure(name, lambda: collect_parts(rows), rows_bytes).names.count(b":") == PARTS
 
 
 class Recorder:

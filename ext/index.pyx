@@ -11,10 +11,15 @@ collected in less time than a busy thread may take to give it back.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
+
+from stored_bytes cimport (
+    LAST_SHIFT, Growing, Reader, Slice, append, append_integer, bytes_of, content, is_ascii, read_integer,
+    read_slice, slice_of,
+)
 
 from sidegate.native import index_format
 from sidegate.native.columns import Columns
@@ -26,7 +31,6 @@ cdef enum:
     HAS_HASH = 1
     EXTERNAL = 2
     HASH_BYTES = 32
-    LAST_SHIFT = 56
     # A level is one byte, and each child is one level lower.
     MAX_DEPTH = 256
     # Rows asked for at once: few where names fold, more and more while none does.
@@ -53,30 +57,6 @@ if (RECORD_VERSION, HAS_HASH, EXTERNAL, HASH_BYTES, LAST_SHIFT) != (
 
 
 # --- bytes
-
-cdef struct Slice:
-    const uint8_t* data
-    Py_ssize_t length
-
-
-cdef struct Growing:
-    uint8_t* data
-    Py_ssize_t length
-    Py_ssize_t capacity
-
-
-cdef struct Reader:
-    const uint8_t* data
-    Py_ssize_t length
-    Py_ssize_t offset
-
-
-cdef inline Slice slice_of(bytes data) noexcept:
-    return Slice(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-
-
-cdef inline bytes bytes_of(Slice piece):
-    return PyBytes_FromStringAndSize(<const char*>piece.data, piece.length)
 
 
 cdef inline int compare(Slice left, Slice right) noexcept nogil:
@@ -108,20 +88,6 @@ cdef Py_ssize_t find(Slice text, Py_ssize_t start, Slice sought) noexcept nogil:
     return -1
 
 
-cdef int append(Growing* buffer, const void* data, Py_ssize_t length) except -1:
-    cdef uint8_t* grown
-    cdef Py_ssize_t capacity
-    if length > buffer.capacity - buffer.length:
-        capacity = max(2 * buffer.capacity, buffer.length + length, 1024)
-        grown = <uint8_t*>PyMem_Realloc(buffer.data, capacity)
-        if grown == NULL:
-            raise MemoryError
-        buffer.data, buffer.capacity = grown, capacity
-    memcpy(buffer.data + buffer.length, data, length)
-    buffer.length += length
-    return 0
-
-
 cdef int trim(Growing* buffer) except -1:
     """Give back the room that is left."""
     cdef uint8_t* shrunk
@@ -130,45 +96,6 @@ cdef int trim(Growing* buffer) except -1:
         if shrunk == NULL:
             raise MemoryError
         buffer.data, buffer.capacity = shrunk, buffer.length
-    return 0
-
-
-cdef inline bint is_ascii(Slice text) noexcept nogil:
-    cdef uint8_t seen = 0
-    cdef Py_ssize_t index
-    for index in range(text.length):
-        seen |= text.data[index]
-    return seen < 0x80
-
-
-cdef inline bytes content(Growing* buffer):
-    return PyBytes_FromStringAndSize(<const char*>buffer.data, buffer.length)
-
-
-cdef inline int read_integer(Reader* reader, uint64_t* value) noexcept nogil:
-    """Read an unsigned LEB128 of at most 63 bits; return -1 where it is torn."""
-    cdef uint64_t found = 0
-    cdef int shift = 0
-    cdef uint8_t byte
-    while reader.offset < reader.length and shift <= LAST_SHIFT:
-        byte = reader.data[reader.offset]
-        reader.offset += 1
-        found |= <uint64_t>(byte & 0x7F) << shift
-        if byte < 0x80:
-            value[0] = found
-            return 0
-        shift += 7
-    return -1
-
-
-cdef inline int read_slice(Reader* reader, Slice* piece) noexcept nogil:
-    """Read a length and that many bytes; return -1 where they are torn."""
-    cdef uint64_t length = 0
-    if read_integer(reader, &length) < 0 or length > <uint64_t>(reader.length - reader.offset):
-        return -1
-    piece.data = reader.data + reader.offset
-    piece.length = <Py_ssize_t>length
-    reader.offset += piece.length
     return 0
 
 
@@ -368,17 +295,6 @@ cdef int64_t read_count(Slice tag) noexcept nogil:
         count = 10 * count + (tag.data[index] - c"0")
         index += 1
     return count
-
-
-cdef int append_integer(Growing* buffer, uint64_t value) except -1:
-    cdef uint8_t[10] encoded
-    cdef Py_ssize_t length = 0
-    while value >= 0x80:
-        encoded[length] = <uint8_t>(value & 0x7F | 0x80)
-        value >>= 7
-        length += 1
-    encoded[length] = <uint8_t>value
-    return append(buffer, encoded, length + 1)
 
 
 cdef int append_tag(Growing* buffer, Slice tag) except -1:

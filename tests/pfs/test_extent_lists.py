@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from pfs.samples import MemoryChunks
 from sidegate.errors import Corrupt
+from sidegate.native import collect_parts
 from sidegate.pfs import extent_lists
 from sidegate.pfs.extent_lists import (
     join_lists,
+    join_parts,
     list_nodes,
     load_extents,
     open_node,
@@ -16,7 +18,7 @@ from sidegate.pfs.extent_lists import (
     store_extents,
 )
 from sidegate.pfs.extents import Extent, slice_extents, total_bytes
-from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
+from sidegate.pfs.files import INLINE_EXTENTS, ExtentList, FileRecord, encode_record
 from sidegate.pfs.ids import ChunkId, NodeId
 
 pytestmark = pytest.mark.usefixtures("small_lists")
@@ -143,3 +145,37 @@ def test_a_list_that_is_appended_to_again_and_again_stays_shallow(monkeypatch: p
     while (opened := open_node(chunks, node))[0] > 0:
         depth, node = depth + 1, NodeId(opened[1].take(32))
     assert depth < 20
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.booleans())
+def test_parts_join_to_what_their_lists_join_to(counts: list[int], only_short: bool) -> None:
+    chunks = MemoryChunks()
+    parts, position = [], 0
+    for count in counts:
+        count %= INLINE_EXTENTS + 1 if only_short else 41
+        parts.append(make(position + count)[position:])
+        position += count
+    held = [(store_extents(chunks, part), total_bytes(part)) for part in parts]
+    records = [FileRecord(size_bytes, "t", 0, extents) for extents, size_bytes in held]
+    joined = join_parts(
+        chunks, collect_parts([(n, encode_record(record)) for n, record in enumerate(records)])
+    )
+    expected = join_lists(chunks, held)
+    assert list(load_extents(chunks, joined)) == list(load_extents(chunks, expected)) == list(make(position))
+    assert isinstance(joined, ExtentList) == isinstance(expected, ExtentList) == (position > INLINE_EXTENTS)
+    if isinstance(joined, ExtentList) and isinstance(expected, ExtentList):
+        assert joined.count == expected.count == position
+        middle = total_bytes(make(position)) // 2
+        assert list(load_extents(chunks, joined, middle)) == list(load_extents(chunks, expected, middle))
+
+
+def test_long_lists_of_parts_become_the_children_of_one() -> None:
+    chunks = MemoryChunks()
+    whole = make(400)
+    held = [store_extents(chunks, whole[start : start + 100]) for start in (0, 100, 200, 300)]
+    rows = [
+        (n, encode_record(FileRecord(total_bytes(whole[100 * n : 100 * n + 100]), "t", 0, extents)))
+        for n, extents in enumerate(held)
+    ]
+    joined = join_parts(chunks, collect_parts(rows))
+    assert list(load_extents(chunks, joined)) == list(whole)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidegate.s3.documents import (
@@ -45,28 +45,61 @@ def part(number: int, tag: bytes = b"a") -> bytes:
     ],
 )
 def test_trap_30_every_spelling_of_complete(document: bytes) -> None:
-    assert parse_complete(document) == (CompletedPart(1, "a"),)
+    assert parse_complete(document).parts() == (CompletedPart(1, "a"),)
+    assert parse_complete(document).names == b"1:a"
 
 
-@given(
-    numbers=st.lists(st.integers(1, 10_000), min_size=1, max_size=20, unique=True).map(sorted),
-    form=st.sampled_from(
-        [
-            b'<Part><ETag>"%b"</ETag><PartNumber>%d</PartNumber></Part>',
-            b"<Part><ETag>%b</ETag><PartNumber>%d</PartNumber></Part>",
-            b"<Part><ETag>&quot;%b&quot;</ETag><PartNumber>%d</PartNumber></Part>",
-            b"<Part><ETag>&#34;%b&#34;</ETag><PartNumber>%d</PartNumber></Part>",
+quotes = st.sampled_from([b"", b'"', b"&quot;", b"&#34;"])
+digests = st.sampled_from([b"", b"AAAAAA==", b"nncfDyakSDc=", b"a+/0", b"A-1"])
+names = st.sampled_from([b"CRC32", b"CRC64NVME", b"SHA256", b"XXHASH3"])
+spaces = st.sampled_from([b"", b"", b"", b"\n", b" \t\r\n"])
+oddities = st.sampled_from([b""] * 20 + [b"<Odd/>", b"<!-- -->", b"<ETag>b</ETag>", b"x"])
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> bytes:
+    """A document as SDKs write it, or nearly."""
+    numbers = draw(st.lists(st.integers(0, 10_002), max_size=6, unique=True).map(sorted))
+    if draw(st.integers(0, 5)) == 0:
+        numbers = numbers[::-1]
+    name, space, with_checksums = draw(names), draw(spaces), draw(st.booleans())
+    parts = []
+    for number in numbers:
+        tag = draw(st.sampled_from([b"a", b"%032x-1" % number, b"", b"a,b", b"a b"]))
+        elements = [
+            b"<ETag>%b%b%b</ETag>" % (draw(quotes), tag, draw(quotes)),
+            b"<PartNumber>%d</PartNumber>" % number,
+            draw(oddities),
         ]
-    ),
-    start=st.sampled_from([b"", b'<?xml version="1.0" encoding="UTF-8"?>', b"\n"]),
-)
-def test_the_usual_form_is_read_as_any_other(numbers: list[int], form: bytes, start: bytes) -> None:
-    tags = [b"%032x-1" % (number * 7) for number in numbers]
-    parts = [form % item for item in zip(tags, numbers, strict=True)]
-    expected = tuple(CompletedPart(number, tag.decode()) for number, tag in zip(numbers, tags, strict=True))
-    assert parse_complete(start.strip() + complete(*parts)) == expected
-    # A space is enough to take the other way.
-    assert parse_complete(start.strip() + complete(b" ", *parts)) == expected
+        if with_checksums:
+            other = draw(st.sampled_from([name] * 9 + [b"SHA1"]))
+            elements.append(b"<Checksum%b>%b</Checksum%b>" % (other, draw(digests), other))
+        parts.append(b"<Part>%b</Part>" % (space + space.join(draw(st.permutations(elements))) + space))
+    start = draw(
+        st.sampled_from([b"", b'<?xml version="1.0" encoding="UTF-8"?>\n', b'<?xml version="1.0"?>', b"x"])
+    )
+    return start + complete(space + space.join(parts), ns=draw(st.sampled_from([NS, b"", b" a='b'"]))) + space
+
+
+@settings(max_examples=500)
+@given(documents())
+def test_the_usual_form_is_read_as_any_other(document: bytes) -> None:
+    # A comment at its end is enough to take the other way.
+    assert said(document) == said(document + b"<!-- -->")
+
+
+def said(document: bytes) -> object:
+    try:
+        found = parse_complete(document)
+    except S3Error as error:
+        return error.code, error.message
+    return found.names, found.parts()
+
+
+def test_the_usual_form_is_taken_apart_only_when_asked() -> None:
+    for document in (complete(part(1), part(2)), complete(b"\n", part(1), b"\n")):
+        assert parse_complete(document).listed is None
+    assert parse_complete(complete(part(1)) + b"<!-- -->").listed is not None
 
 
 @pytest.mark.parametrize("number", [b"0", b"10001", b"99999"])
@@ -81,12 +114,12 @@ def test_checksums_of_parts() -> None:
     document = complete(
         b"<Part><ETag>a</ETag><PartNumber>1</PartNumber><ChecksumCRC64NVME>nncfDyakSDc=</ChecksumCRC64NVME></Part>"
     )
-    assert parse_complete(document)[0].checksums == (("crc64nvme", "nncfDyakSDc="),)
+    assert parse_complete(document).parts()[0].checksums == (("crc64nvme", "nncfDyakSDc="),)
 
 
 def test_trap_29_numbers_may_have_gaps() -> None:
     numbers = [2, 7, 10_000]
-    assert [found.number for found in parse_complete(complete(*map(part, numbers)))] == numbers
+    assert [found.number for found in parse_complete(complete(*map(part, numbers))).parts()] == numbers
 
 
 @pytest.mark.parametrize(

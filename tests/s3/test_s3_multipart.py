@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sidegate.native.part_columns import PartColumns
 from sidegate.s3.checksums import ALGORITHMS, encode_digest
-from sidegate.s3.documents import CompletedPart
+from sidegate.s3.documents import CompletedPart, CompletedParts, parse_complete
 from sidegate.s3.errors import S3Error
 from sidegate.s3.headers import Headers
 from sidegate.s3.multipart import (
@@ -12,6 +15,7 @@ from sidegate.s3.multipart import (
     ListPartsRequest,
     StoredPart,
     UploadPartRequest,
+    names_all,
     object_checksums,
     parse_abort_upload,
     parse_complete_upload,
@@ -109,7 +113,7 @@ def test_complete() -> None:
         headers(if_none_match=b"*", x_amz_checksum_crc32=b"AAAAAA==", x_amz_mp_object_size=b"3"),
         document,
     )
-    assert request.parts == (CompletedPart(1, "a"),)
+    assert request.parts.parts() == (CompletedPart(1, "a"),)
     assert request.checksums == (("crc32", "AAAAAA=="),)
     assert request.size_bytes == 3
     assert request.conditions is not None
@@ -159,34 +163,105 @@ def test_a_checksum_that_only_complete_knows_is_not_held_against_it() -> None:
     assert select_parts([CompletedPart(1, "t1", (("sha1", "x"),))], STORED) == [STORED[1]]
 
 
-def parts_with(name: str) -> list[StoredPart]:
-    return [StoredPart(number, "t", 3, 0, ((name, b64(name, b"abc")),)) for number in (1, 2)]
+TAGS = st.sampled_from(["t", "u"])
+VALUES = st.sampled_from(["AAAAAA==", "BBBBBB=="])
+
+
+@st.composite
+def completions(draw: st.DrawFn) -> tuple[CompletedParts, list[StoredPart]]:
+    """Stored parts, and what a client that is right or nearly says of them."""
+    has_checksums, knows_checksums = draw(st.booleans()), draw(st.booleans())
+    stored = [
+        StoredPart(
+            number,
+            draw(TAGS),
+            draw(st.sampled_from([MINIMUM_PART_BYTES] * 5 + [MINIMUM_PART_BYTES - 1])),
+            0,
+            (("crc32", draw(VALUES)),) if has_checksums and draw(st.integers(0, 9)) else (),
+        )
+        for number in draw(st.lists(st.integers(1, 9), max_size=5, unique=True).map(sorted))
+    ]
+    named = [(part.number, part.tag, dict(part.checksums).get("crc32", "AAAAAA==")) for part in stored]
+    match draw(st.integers(0, 5)):
+        case 0:
+            named = named[1:]
+        case 1:
+            named = [*named, (10, "t", "AAAAAA==")]
+        case 2:
+            named = [(number, draw(TAGS), value) for number, _, value in named]
+        case 3:
+            named = [(number, tag, draw(VALUES)) for number, tag, _ in named]
+    algorithm = draw(st.sampled_from([b"CRC32", b"CRC32", b"SHA1"]))
+    form = b"<Part><ETag>%b</ETag><PartNumber>%d</PartNumber>%b</Part>"
+    checksum = b"<Checksum%b>%b</Checksum%b>"
+    listed = [
+        form
+        % (
+            tag.encode(),
+            number,
+            checksum % (algorithm, value.encode(), algorithm) if knows_checksums else b"",
+        )
+        for number, tag, value in named or [(11, "t", "AAAAAA==")]
+    ]
+    document = b"<CompleteMultipartUpload>" + b"".join(listed) + b"</CompleteMultipartUpload>"
+    return parse_complete(document), stored
+
+
+@settings(max_examples=1000)
+@given(completions())
+def test_what_names_all_is_what_selects_all(drawn: tuple[CompletedParts, list[StoredPart]]) -> None:
+    completed, stored = drawn
+    columns = PartColumns(
+        names=",".join(f"{part.number}:{part.tag}" for part in stored).encode(),
+        tags=b"",
+        sizes_bytes=[part.size_bytes for part in stored],
+        attributes={},
+        extents=[],
+        external=b"",
+        counts=[],
+        content_hash=None,
+    )
+    with_crc32 = [dict(part.checksums)["crc32"] for part in stored if part.checksums]
+    common = {"crc32": with_crc32} if len(with_crc32) == len(stored) else {}
+    try:
+        selects_all = select_parts(completed.parts(), {part.number: part for part in stored}) == stored
+    except S3Error:
+        selects_all = False
+    plain = completed.checksums is None or completed.checksums[0] in common
+    assert names_all(completed, columns, common) == (selects_all and plain)
+
+
+SIZES = [3, 3]
+
+
+def columns(name: str) -> dict[str, list[str]]:
+    return {name: [b64(name, b"abc")] * 2}
 
 
 def request(**fields: object) -> CompleteUploadRequest:
-    return CompleteUploadRequest("u", (), None, **fields)  # type: ignore[arg-type]
+    return CompleteUploadRequest("u", CompletedParts(b""), None, **fields)  # type: ignore[arg-type]
 
 
 def test_crcs_of_parts_make_a_full_object_checksum_even_unannounced() -> None:
     # s3fs names no algorithm at Create and sends CRC32 with every part.
     expected = (("crc32", b64("crc32", b"abcabc")),)
-    assert object_checksums(request(), None, None, parts_with("crc32")) == expected
-    assert object_checksums(request(), "crc32", "FULL_OBJECT", parts_with("crc32")) == expected
-    assert object_checksums(request(), None, None, parts_with("sha1")) == ()
+    assert object_checksums(request(), None, None, SIZES, columns("crc32")) == expected
+    assert object_checksums(request(), "crc32", "FULL_OBJECT", SIZES, columns("crc32")) == expected
+    assert object_checksums(request(), None, None, SIZES, columns("sha1")) == ()
 
 
 def test_a_composite_checksum_ends_in_the_count_of_parts() -> None:
-    ((name, value),) = object_checksums(request(), "sha256", "COMPOSITE", parts_with("sha256"))
+    ((name, value),) = object_checksums(request(), "sha256", "COMPOSITE", SIZES, columns("sha256"))
     assert name == "sha256"
     assert value.endswith("-2")
     both = [value, value.removesuffix("-2")]
     for sent in both:
-        object_checksums(request(checksums=(("sha256", sent),)), "sha256", "COMPOSITE", parts_with("sha256"))
+        asked = request(checksums=(("sha256", sent),))
+        object_checksums(asked, "sha256", "COMPOSITE", SIZES, columns("sha256"))
 
 
 def test_parts_without_a_checksum_make_none() -> None:
-    parts = [*parts_with("crc32"), StoredPart(3, "t", 1, 0)]
-    assert object_checksums(request(), "crc32", "COMPOSITE", parts) == ()
+    assert object_checksums(request(), "crc32", "COMPOSITE", [*SIZES, 1], {}) == ()
 
 
 @pytest.mark.parametrize(
@@ -199,5 +274,5 @@ def test_parts_without_a_checksum_make_none() -> None:
 )
 def test_a_complete_that_contradicts_the_parts(fields: dict[str, object], code: str) -> None:
     with pytest.raises(S3Error) as caught:
-        object_checksums(request(**fields), "crc32", "COMPOSITE", parts_with("crc32"))
+        object_checksums(request(**fields), "crc32", "COMPOSITE", SIZES, columns("crc32"))
     assert caught.value.code == code

@@ -6,7 +6,7 @@ their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from sidegate.pfs.files import Attributes, FileRecord
@@ -21,7 +21,7 @@ _PART_SIZES = "part-sizes"
 def attributes_of(
     metadata: ObjectMetadata,
     checksums: Iterable[tuple[str, str]] = (),
-    part_sizes_bytes: tuple[int, ...] = (),
+    part_sizes_bytes: Sequence[int] = (),
 ) -> Attributes:
     """Return the attributes that keep an object's metadata, sorted by name."""
     items = [(_USER + name, value) for name, value in metadata.user]
@@ -49,6 +49,15 @@ def checksums_of(record: FileRecord) -> tuple[tuple[str, str], ...]:
     return _with_prefix(record.attributes, _CHECKSUM)
 
 
+def checksum_columns(attributes: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return those of several records' attributes that are checksums, by algorithm."""
+    return {
+        name.removeprefix(_CHECKSUM): values
+        for name, values in attributes.items()
+        if name.startswith(_CHECKSUM)
+    }
+
+
 def part_sizes_of(record: FileRecord) -> tuple[int, ...]:
     """Return the sizes of the parts the object was uploaded in, () for one PUT."""
     value = record.attribute(_PART_SIZES)
@@ -71,7 +80,7 @@ def _with_prefix(attributes: Attributes, prefix: str) -> tuple[tuple[str, str], 
     return tuple((name[len(prefix) :], value) for name, value in attributes if name.startswith(prefix))
 
 
-def _encode_sizes(sizes: tuple[int, ...]) -> str:
+def _encode_sizes(sizes: Sequence[int]) -> str:
     """Return sizes as runs, `8388608x7,1234`: most uploads have two."""
     runs = [(size, len(list(equal))) for size, equal in groupby(sizes)]
     return ",".join(f"{size}x{count}" if count > 1 else str(size) for size, count in runs)

@@ -7,17 +7,20 @@ headline 5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from blake3 import blake3
 
 from sidegate.errors import NotFound, SidegateError
 from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
-from sidegate.gateway.objects import attributes_of, checksums_of
+from sidegate.gateway.objects import attributes_of, checksum_columns, checksums_of
 from sidegate.gateway.receiving import Received, receive
 from sidegate.gateway.writes import expectation, find_copy_source
 from sidegate.http.message import Response
-from sidegate.pfs.files import FileRecord
+from sidegate.native import collect_parts
+from sidegate.native.part_columns import PartColumns
+from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.staged_writes import StagedFile
 from sidegate.pfs.uploads import Part, Upload, finish_upload
 from sidegate.pfs.views import WritableView
@@ -27,6 +30,7 @@ from sidegate.s3.listing_pages import render_parts, render_uploads
 from sidegate.s3.multipart import (
     CompleteUploadRequest,
     StoredPart,
+    names_all,
     object_checksums,
     parse_abort_upload,
     parse_complete_upload,
@@ -179,23 +183,24 @@ def _same_answer(result: dict[str, Any], complete: CompleteUploadRequest) -> dic
 
 def _parts_digest(complete: CompleteUploadRequest) -> str:
     """Return what names the parts of a completion, in few bytes for however many."""
-    named = ",".join([f"{number}:{tag}" for number, tag, _ in complete.parts])
-    return blake3(named.encode()).hexdigest(length=16)
+    return blake3(complete.parts.names).hexdigest(length=16)
 
 
 def _joined(
     context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest, upload: Upload
 ) -> tuple[StagedFile, dict[str, Any]]:
-    records = context.store.uploads.part_records(upload.id)
-    stored = {number: _stored_part(number, record) for number, record in records.items()}
-    chosen = select_parts(complete.parts, stored)
+    parts = _chosen(complete, context.store.uploads.part_rows(upload.id))
     details = upload.details
-    checksums = object_checksums(complete, details["algorithm"], details["checksum_type"], chosen)
+    checksums = object_checksums(
+        complete,
+        details["algorithm"],
+        details["checksum_type"],
+        parts.sizes_bytes,
+        checksum_columns(parts.attributes),
+    )
     metadata = ObjectMetadata(details["content_type"], _pairs(details["headers"]), _pairs(details["user"]))
-    sizes = tuple(part.size_bytes for part in chosen)
     record = context.store.joined_record(
-        [records[part.number] for part in chosen],
-        attributes=attributes_of(metadata, checksums, sizes),
+        parts, attributes=attributes_of(metadata, checksums, parts.sizes_bytes)
     )
     result = {
         "tag": record.tag,
@@ -210,6 +215,16 @@ def _joined(
         lambda connection: finish_upload(connection, upload.id, result),
     )
     return write, result
+
+
+def _chosen(complete: CompleteUploadRequest, rows: Sequence[tuple[int, bytes]]) -> PartColumns:
+    """Return those of the stored parts that are named; raises S3Error."""
+    stored = collect_parts(rows)
+    if names_all(complete.parts, stored, checksum_columns(stored.attributes)):
+        return stored
+    by_number = {number: _stored_part(number, decode_record(data)) for number, data in rows}
+    chosen = {part.number for part in select_parts(complete.parts.parts(), by_number)}
+    return collect_parts([row for row in rows if row[0] in chosen])
 
 
 def _find(context: Context, request: S3Request, upload_id: str) -> Upload:

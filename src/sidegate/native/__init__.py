@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sidegate.native._index import Cursor, FileHeads, IndexNode, PageScan, RowCursor, TreeCursor
     from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
+    from sidegate.native._parts import collect_parts, scan_completion
 
 __all__ = [
     "AwsChunkedDecoder",
@@ -39,14 +40,16 @@ __all__ = [
     "Script",
     "Selection",
     "TreeCursor",
+    "collect_parts",
     "describe",
     "render_names",
     "render_rows",
+    "scan_completion",
 ]
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing")
+MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing", "parts")
 _COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
@@ -97,6 +100,7 @@ if not TYPE_CHECKING:
     Cursor, TreeCursor, RowCursor = _index.Cursor, _index.TreeCursor, _index.RowCursor
     IndexNode, FileHeads, PageScan = _index.IndexNode, _index.FileHeads, _index.PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
+    collect_parts, scan_completion = _modules["parts"].collect_parts, _modules["parts"].scan_completion
 
 
 def describe() -> Selection:

@@ -16,6 +16,10 @@ HAS_HASH: Final = 1
 EXTERNAL: Final = 2
 """Flags of a file record: a file hash is there; its extents are kept apart."""
 
+PARTIAL: Final = 1
+TAIL: Final = 2
+"""Flags of an extent: it is a slice of its chunk; its chunk ended with its input."""
+
 HASH_BYTES: Final = 32
 """A file hash, and a node id: BLAKE3-256."""
 
@@ -49,3 +53,8 @@ def check_record_head(version: int, flags: int) -> None:
         raise Corrupt(f"file record has version {version}, this release reads {RECORD_VERSION}")
     if flags > HAS_HASH | EXTERNAL:
         raise Corrupt(f"file record has flags {flags:#x}, this release reads up to {HAS_HASH | EXTERNAL:#x}")
+
+
+def unknown_extent(flags: int) -> Corrupt:
+    """Return what an extent raises whose flags are not known."""
+    return Corrupt(f"extent has flags {flags:#x}, this release reads up to {PARTIAL | TAIL:#x}")

@@ -7,9 +7,10 @@ a file of any size reads one node per level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sidegate.errors import Corrupt
+from sidegate.native.part_columns import PartColumns
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.extents import Extent, decode_extent, encode_extent, slice_extents, total_bytes
@@ -20,25 +21,36 @@ FANOUT = 1024
 SPLICED_FROM = 128
 """Lists of fewer extents are not read when they are joined: a part of 64 MiB has about 64."""
 
+_PARTS_IN_LEAF = FANOUT // INLINE_EXTENTS
+
 _MAGIC = b"SGX1"
 
 
-_Child = tuple[NodeId, int, int]
-"""A node, the bytes and the extents below it.  A plain tuple: an upload has up to 10 000."""
+class _Children:
+    """Children of nodes that are not there yet, in columns: an upload has up to 10 000."""
+
+    __slots__ = ("counts", "entries", "sizes_bytes")
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        """Each as a node says it."""
+
+        self.sizes_bytes: list[int] = []
+        self.counts: list[int] = []
+
+    def add(self, node: NodeId, size_bytes: int, extent_count: int) -> None:
+        """Append a node, the bytes and the extents below it."""
+        self.entries.append(node + encode_integer(size_bytes) + encode_integer(extent_count))
+        self.sizes_bytes.append(size_bytes)
+        self.counts.append(extent_count)
 
 
-def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
-    return _MAGIC + bytes((level,)) + encode_integer(count) + b"".join(entries)
+def _encode_node(level: int, entries: Collection[bytes]) -> bytes:
+    return _MAGIC + bytes((level,)) + encode_integer(len(entries)) + b"".join(entries)
 
 
-def _encode_children(children: Sequence[_Child]) -> list[bytes]:
-    # Most parts of an upload are of one size, so there are few different numbers.
-    numbers = {size for _, size, _ in children} | {count for _, _, count in children}
-    encoded = {number: encode_integer(number) for number in numbers}
-    return [node + encoded[size] + encoded[count] for node, size, count in children]
-
-
-def _decode_child(decoder: Decoder) -> _Child:
+def _decode_child(decoder: Decoder) -> tuple[NodeId, int, int]:
+    """Read a child: a node, the bytes and the extents below it."""
     return NodeId(decoder.take(32)), decoder.integer(), decoder.integer()
 
 
@@ -46,33 +58,29 @@ def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Exte
     """Return `extents` for a file record: inline when short, else stored."""
     if len(extents) <= INLINE_EXTENTS:
         return extents
-    return _store_above(chunks, _store_leaves(chunks, extents))
+    children = _Children()
+    _store_leaves(chunks, extents, children)
+    return _store_above(chunks, children)
 
 
-def _store_leaves(chunks: ChunkStore, extents: tuple[Extent, ...]) -> list[_Child]:
-    return [_store_leaf(chunks, extents[i : i + FANOUT]) for i in range(0, len(extents), FANOUT)]
+def _store_leaves(chunks: ChunkStore, extents: Sequence[Extent], children: _Children) -> None:
+    for i in range(0, len(extents), FANOUT):
+        held = extents[i : i + FANOUT]
+        data = _encode_node(0, list(map(encode_extent, held)))
+        children.add(NodeId(chunks.put(data)), total_bytes(held), len(held))
 
 
-def _store_above(chunks: ChunkStore, children: list[_Child]) -> ExtentList:
+def _store_above(chunks: ChunkStore, children: _Children) -> ExtentList:
     """Store the nodes above children until there is one."""
     level = 0
-    while len(children) > 1:
+    while len(children.entries) > 1:
         level += 1
-        groups = (children[i : i + FANOUT] for i in range(0, len(children), FANOUT))
-        children = [_store_inner(chunks, level, group) for group in groups]
-    node, _, extent_count = children[0]
-    return ExtentList(node, extent_count)
-
-
-def _store_leaf(chunks: ChunkStore, extents: tuple[Extent, ...]) -> _Child:
-    data = _encode_node(0, map(encode_extent, extents), len(extents))
-    return NodeId(chunks.put(data)), total_bytes(extents), len(extents)
-
-
-def _store_inner(chunks: ChunkStore, level: int, children: list[_Child]) -> _Child:
-    data = _encode_node(level, _encode_children(children), len(children))
-    size_bytes = sum([size for _, size, _ in children])
-    return NodeId(chunks.put(data)), size_bytes, sum([count for _, _, count in children])
+        above = _Children()
+        for i in range(0, len(children.entries), FANOUT):
+            node = NodeId(chunks.put(_encode_node(level, children.entries[i : i + FANOUT])))
+            above.add(node, sum(children.sizes_bytes[i : i + FANOUT]), sum(children.counts[i : i + FANOUT]))
+        children = above
+    return ExtentList(NodeId(children.entries[0][:32]), children.counts[0])
 
 
 def join_lists(
@@ -83,26 +91,79 @@ def join_lists(
     Lists that are stored already become children and are not read, or only their
     first node: what it costs is their number, not their length.
     """
-    children: list[_Child] = []
+    children = _Children()
     loose: list[Extent] = []
     for extents, size_bytes in lists:
         if isinstance(extents, ExtentList):
-            if loose:
-                children += _store_leaves(chunks, tuple(loose))
-                loose.clear()
-            if extents.count < SPLICED_FROM:
-                children.append((extents.node, size_bytes, extents.count))
-            else:
-                children += _as_children(chunks, extents, size_bytes)
+            _store_leaves(chunks, loose, children)
+            loose.clear()
+            _splice(chunks, extents, size_bytes, children)
         else:
             loose += extents
-    if not children:
+    if not children.entries:
         return store_extents(chunks, tuple(loose))
-    children += _store_leaves(chunks, tuple(loose))
+    _store_leaves(chunks, loose, children)
     return _store_above(chunks, children)
 
 
-def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[_Child]:
+def _splice(chunks: ChunkStore, extents: ExtentList, size_bytes: int, children: _Children) -> None:
+    """Append a stored list to the children of another."""
+    if extents.count < SPLICED_FROM:
+        children.add(extents.node, size_bytes, extents.count)
+    else:
+        for child in _as_children(chunks, extents, size_bytes):
+            children.add(*child)
+
+
+def join_parts(chunks: ChunkStore, parts: PartColumns) -> tuple[Extent, ...] | ExtentList:
+    """Return one list of those of all parts, as `join_lists`; whole runs of parts at once."""
+    if not any(parts.external):
+        return store_extents(chunks, tuple(_decode_extents(parts)))
+    children = _Children()
+    end = 0
+    while end < len(parts.external):
+        start, external = end, parts.external[end]
+        other = parts.external.find(not external, start)
+        end = len(parts.external) if other < 0 else other
+        if external:
+            _splice_run(chunks, parts, slice(start, end), children)
+        else:
+            _store_loose_run(chunks, parts, start, end, children)
+    return _store_above(chunks, children)
+
+
+def _decode_extents(parts: PartColumns) -> Iterator[Extent]:
+    for data, count in zip(parts.extents, parts.counts, strict=True):
+        decoder = Decoder(data)
+        for _ in range(count):
+            yield decode_extent(decoder)
+
+
+def _splice_run(chunks: ChunkStore, parts: PartColumns, run: slice, children: _Children) -> None:
+    """Append the stored lists of a run of parts."""
+    sizes_bytes, counts = parts.sizes_bytes[run], parts.counts[run]
+    if max(counts) < SPLICED_FROM:
+        children.entries += parts.extents[run]
+        children.sizes_bytes += sizes_bytes
+        children.counts += counts
+        return
+    for entry, size_bytes, count in zip(parts.extents[run], sizes_bytes, counts, strict=True):
+        _splice(chunks, ExtentList(NodeId(entry[:32]), count), size_bytes, children)
+
+
+def _store_loose_run(
+    chunks: ChunkStore, parts: PartColumns, start: int, end: int, children: _Children
+) -> None:
+    """Store the extents of parts that have but few as leaves."""
+    for first in range(start, end, _PARTS_IN_LEAF):
+        held = slice(first, min(end, first + _PARTS_IN_LEAF))
+        extent_count = sum(parts.counts[held])
+        if extent_count:
+            data = _MAGIC + b"\0" + encode_integer(extent_count) + b"".join(parts.extents[held])
+            children.add(NodeId(chunks.put(data)), sum(parts.sizes_bytes[held]), extent_count)
+
+
+def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[tuple[NodeId, int, int]]:
     """Return a long stored list as children of another: its own children, if it is no leaf.
 
     So a file that is appended to by copying it into each new upload does not

@@ -12,12 +12,9 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from sidegate.errors import Corrupt
+from sidegate.native.index_format import PARTIAL, TAIL, unknown_extent
 from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.ids import ChunkId
-
-_PARTIAL = 1
-TAIL = 2
 
 
 class Extent(NamedTuple):
@@ -47,7 +44,7 @@ def total_bytes(extents: Iterable[Extent]) -> int:
 
 def encode_extent(extent: Extent) -> bytes:
     """Return one extent: flags, id, length, and for a slice offset and chunk size."""
-    flags = (0 if extent.whole else _PARTIAL) | (TAIL if extent.tail else 0)
+    flags = (0 if extent.whole else PARTIAL) | (TAIL if extent.tail else 0)
     head = encode_integer(flags) + extent.chunk + encode_integer(extent.length)
     if extent.whole:
         return head
@@ -57,11 +54,11 @@ def encode_extent(extent: Extent) -> bytes:
 def decode_extent(decoder: Decoder) -> Extent:
     """Read one extent."""
     flags = decoder.integer()
-    if flags > _PARTIAL | TAIL:
-        raise Corrupt(f"extent has flags {flags:#x}, this release reads up to {_PARTIAL | TAIL:#x}")
+    if flags > PARTIAL | TAIL:
+        raise unknown_extent(flags)
     chunk = ChunkId(decoder.take(32))
     length = decoder.integer()
-    if flags & _PARTIAL:
+    if flags & PARTIAL:
         return Extent(chunk, decoder.integer(), length, decoder.integer(), bool(flags & TAIL))
     return Extent(chunk, 0, length, length, bool(flags & TAIL))
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from blake3 import blake3
 
-from sidegate.native.index_format import EXTERNAL, HAS_HASH, RECORD_VERSION, check_record_head
+from sidegate.native.index_format import EXTERNAL, HAS_HASH, RECORD_VERSION, TAIL, check_record_head
 from sidegate.pfs.encoding import Decoder, encode_bytes, encode_integer, encode_text
-from sidegate.pfs.extents import TAIL, Extent, decode_extent, encode_extent
+from sidegate.pfs.extents import Extent, decode_extent, encode_extent
 from sidegate.pfs.ids import ChunkId, NodeId
 
 INLINE_EXTENTS = 4

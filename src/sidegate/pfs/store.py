@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -23,6 +23,7 @@ from typing import Literal
 from blake3 import blake3
 
 from sidegate.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unsupported
+from sidegate.native.part_columns import PartColumns
 from sidegate.pfs.branch_memory import BranchMemories, BranchMemory
 from sidegate.pfs.branches import Branches
 from sidegate.pfs.catalog.database import Database, open_engine
@@ -32,7 +33,7 @@ from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
-from sidegate.pfs.extent_lists import join_lists, slice_list, store_extents
+from sidegate.pfs.extent_lists import join_parts, slice_list, store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import Attributes, FileRecord
 from sidegate.pfs.finding import MARKER_NAME
@@ -221,19 +222,18 @@ class Store:
             content_hash=source.content_hash if whole else None,
         )
 
-    def joined_record(self, parts: Sequence[FileRecord], *, attributes: Attributes = ()) -> FileRecord:
+    def joined_record(self, parts: PartColumns, *, attributes: Attributes = ()) -> FileRecord:
         """Return the record of a new file made of parts, modified now.
 
         Costs their number, not their bytes.  The tag is `<32 hex>-<parts>` over
         the tags of the parts.
         """
-        tags = "".join([f"{part.tag}\n" for part in parts])
         return FileRecord(
-            size_bytes=sum([part.size_bytes for part in parts]),
-            tag=f"{blake3(tags.encode()).hexdigest(length=16)}-{len(parts)}",
+            size_bytes=sum(parts.sizes_bytes),
+            tag=f"{blake3(parts.tags).hexdigest(length=16)}-{len(parts.extents)}",
             modified_us=self.clock(),
-            extents=join_lists(self.chunks, [(part.extents, part.size_bytes) for part in parts]),
-            content_hash=parts[0].content_hash if len(parts) == 1 else None,
+            extents=join_parts(self.chunks, parts),
+            content_hash=parts.content_hash,
             attributes=attributes,
         )
 

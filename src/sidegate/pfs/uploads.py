@@ -12,7 +12,6 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, bindparam, delete, select, update
@@ -76,17 +75,15 @@ class Uploads:
     def put_part(self, upload: str, number: int, record: FileRecord) -> None:
         """Store a part, replacing one of the same number; raises NotFound."""
         data = encode_record(record)
-        decode_part(data)  # known by the time the upload is completed
         self._database.write(lambda connection: _upsert_part(connection, upload, number, data))
 
     def parts(self, upload: str, after: int = 0) -> list[Part]:
         """Return the parts of an open upload with a number above `after`, by number."""
-        return [Part(*item) for item in self.part_records(upload, after).items()]
+        return [Part(number, decode_record(data)) for number, data in self.part_rows(upload, after)]
 
-    def part_records(self, upload: str, after: int = 0) -> dict[int, FileRecord]:
-        """Return the records of `parts` by number, in that order."""
-        rows = self._database.fetch(_PARTS_AFTER, {"upload_id": upload, "after": after})
-        return dict(zip([row[0] for row in rows], map(decode_part, [row[1] for row in rows]), strict=True))
+    def part_rows(self, upload: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        """Return number and encoded record of `parts`, as `collect_parts` takes them."""
+        return self._database.fetch(_PARTS_AFTER, {"upload_id": upload, "after": after})
 
     def complete(self, upload: str, result: dict[str, Any]) -> None:
         """Remember the answer and let go of the parts; raises NotFound."""
@@ -159,15 +156,6 @@ def _upsert_part(connection: Connection, upload: str, number: int, data: bytes) 
     if select_upload(connection, upload).result is not None:
         raise _no_upload(upload)
     _UPSERT_PART.fetch(connection, {"upload_id": upload, "part": number, "data": data})
-
-
-@lru_cache(maxsize=16384)
-def decode_part(data: bytes) -> FileRecord:
-    """Return a part's record; those of parts that were stored here lately are remembered.
-
-    A record is a value, so what is remembered of equal bytes cannot be out of date.
-    """
-    return decode_record(data)
 
 
 def finish_upload(connection: Connection, upload: str, result: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, fromstring
 from xml.parsers.expat import ExpatError, ParserCreate
 
+from sidegate.native import scan_completion
 from sidegate.s3.checksums import BY_XML_NAME
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import parse_tag
@@ -52,49 +53,57 @@ class DeleteDocument:
     quiet: bool
 
 
-def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
+@dataclass(frozen=True, slots=True)
+class CompletedParts:
+    """The parts that a Complete names.
+
+    `names` are `number:tag` of each, with commas between.  A document of the usual
+    form has them in columns, and is taken apart only where that is asked.
+    """
+
+    names: bytes
+    checksums: tuple[str, bytes] | None = None
+    """The algorithm, and base64 of each part with line feeds between."""
+
+    listed: tuple[CompletedPart, ...] | None = None
+    """Of a document of another form, which its columns do not say all of."""
+
+    def parts(self) -> tuple[CompletedPart, ...]:
+        """Return the parts one by one."""
+        if self.listed is not None:
+            return self.listed
+        named = [name.split(":") for name in self.names.decode().split(",")]
+        if self.checksums is None:
+            return tuple(CompletedPart(int(number), tag) for number, tag in named)
+        algorithm, values = self.checksums
+        return tuple(
+            CompletedPart(int(number), tag, ((algorithm, value),))
+            for (number, tag), value in zip(named, values.decode().split("\n"), strict=True)
+        )
+
+
+def parse_complete(body: bytes) -> CompletedParts:
     """Read a CompleteMultipartUpload document.
 
     Tags come quoted, bare or with entities; checksum elements of unknown
     algorithms are ignored.  Raises S3Error: MalformedXML, also for no parts;
     InvalidPartOrder unless numbers ascend; InvalidArgument.
     """
-    parts = _scan_complete(body)
-    if parts is None:
-        root = _parse(body, "CompleteMultipartUpload")
-        parts = tuple(_parse_part(element) for element in _children(root, "Part"))
+    found = scan_completion(body)
+    if found is not None and not found.algorithm:
+        return CompletedParts(found.names)
+    algorithm = BY_XML_NAME.get(f"Checksum{found.algorithm.decode()}") if found is not None else None
+    if found is not None and algorithm is not None:
+        return CompletedParts(found.names, (algorithm.name, found.checksums))
+    root = _parse(body, "CompleteMultipartUpload")
+    parts = tuple(_parse_part(element) for element in _children(root, "Part"))
     if not parts or len(parts) > MAX_PART_NUMBER:
         raise S3Error("MalformedXML", f"A completed upload has 1 to {MAX_PART_NUMBER} parts.")
     numbers = [number for number, _, _ in parts]
     if numbers != sorted(set(numbers)):
         raise S3Error("InvalidPartOrder")
-    return parts
-
-
-# As SDKs write it, without spaces between elements and nothing to decode but quotes.
-_QUOTE = r'(?:"|&quot;|&#34;)'
-_USUAL_NUMBER = r"<PartNumber>[1-9]\d{0,4}</PartNumber>"
-_USUAL_TAG = rf"<ETag>(?:[0-9A-Za-z-]+|{_QUOTE}[0-9A-Za-z-]+{_QUOTE})</ETag>"
-_USUAL_COMPLETE = re.compile(
-    r'(?:<\?xml version="1\.0" encoding="UTF-8"\?>\n?)?'
-    r'<CompleteMultipartUpload(?: xmlns="http://s3\.amazonaws\.com/doc/2006-03-01/")?>'
-    rf"(?:<Part>(?:{_USUAL_TAG}{_USUAL_NUMBER}|{_USUAL_NUMBER}{_USUAL_TAG})</Part>)+"
-    r"</CompleteMultipartUpload>",
-    re.ASCII,
-).fullmatch
-_USUAL_NUMBERS = re.compile(r"<PartNumber>(\d+)", re.ASCII).findall
-_USUAL_TAGS = re.compile(rf"<ETag>{_QUOTE}?([0-9A-Za-z-]+)").findall
-
-
-def _scan_complete(body: bytes) -> tuple[CompletedPart, ...] | None:
-    """Read a document of the usual form, None for any other; a third of the parser's cost."""
-    text = body.decode("latin-1")
-    if _USUAL_COMPLETE(text) is None:
-        return None
-    numbers = [int(number) for number in _USUAL_NUMBERS(text)]
-    if max(numbers) > MAX_PART_NUMBER:
-        return None
-    return tuple(map(CompletedPart, numbers, _USUAL_TAGS(text)))
+    names = ",".join([f"{number}:{tag}" for number, tag, _ in parts])
+    return CompletedParts(names.encode(), listed=parts)
 
 
 def parse_delete(body: bytes) -> DeleteDocument:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sidegate.native.part_columns import PartColumns
 from sidegate.s3.checksums import (
     ALGORITHMS,
     COMPOSITE,
@@ -21,7 +22,7 @@ from sidegate.s3.checksums import (
     upload_checksum,
 )
 from sidegate.s3.conditions import WriteConditions, parse_write_conditions
-from sidegate.s3.documents import CompletedPart, parse_complete
+from sidegate.s3.documents import CompletedPart, CompletedParts, parse_complete
 from sidegate.s3.errors import S3Error
 from sidegate.s3.headers import Headers
 from sidegate.s3.metadata import parse_metadata
@@ -74,7 +75,7 @@ class CompleteUploadRequest:
     """A CompleteMultipartUpload; `checksums` and `size_bytes` speak of the whole object."""
 
     upload_id: str
-    parts: tuple[CompletedPart, ...]
+    parts: CompletedParts
     conditions: WriteConditions | None
     checksums: tuple[tuple[str, str], ...] = ()
     checksum_type: str | None = None
@@ -176,6 +177,27 @@ def parse_list_parts(target: Target, headers: Headers) -> ListPartsRequest:
 MAX_PART_MARKER = 2**31 - 1
 
 
+def names_all(
+    completed: CompletedParts,
+    stored: PartColumns,
+    checksums: Mapping[str, Sequence[str]],
+    *,
+    minimum_part_bytes: int = MINIMUM_PART_BYTES,
+) -> bool:
+    """Whether a Complete names all stored parts, as nearly all do, and nothing is wrong with it.
+
+    Then `select_parts` would return all of them.  `checksums` are those that every stored
+    part has, by algorithm.  False may also mean that it takes a closer look.
+    """
+    if completed.listed is not None or completed.names != stored.names:
+        return False
+    if completed.checksums is not None:
+        algorithm, values = completed.checksums
+        if algorithm not in checksums or "\n".join(checksums[algorithm]).encode() != values:
+            return False
+    return min(stored.sizes_bytes[:-1], default=minimum_part_bytes) >= minimum_part_bytes
+
+
 def select_parts(
     completed: Sequence[CompletedPart],
     stored: Mapping[int, StoredPart],
@@ -209,15 +231,17 @@ def object_checksums(
     request: CompleteUploadRequest,
     algorithm: str | None,
     checksum_type: str | None,
-    parts: Sequence[StoredPart],
+    sizes_bytes: Sequence[int],
+    checksums: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[str, str], ...]:
     """Return the checksums of the completed object, verified where the client sent them.
 
-    `algorithm` and `checksum_type` are those of the upload's creation.  Without
-    them, CRCs that every part has are joined to full-object ones.  Raises
-    S3Error: BadDigest for another checksum or type, InvalidRequest for another size.
+    `algorithm` and `checksum_type` are those of the upload's creation.  `checksums` are
+    those that every part has, by algorithm; without one named at creation, CRCs are joined
+    to full-object ones.  Raises S3Error: BadDigest for another checksum or type,
+    InvalidRequest for another size.
     """
-    total_bytes = sum(part.size_bytes for part in parts)
+    total_bytes = sum(sizes_bytes)
     if request.size_bytes is not None and request.size_bytes != total_bytes:
         message = (
             f"The x-amz-mp-object-size {request.size_bytes} does not match what was uploaded: {total_bytes}."
@@ -227,16 +251,13 @@ def object_checksums(
         raise S3Error("BadDigest", f"The upload's checksum type is {checksum_type}.")
     names = [algorithm] if algorithm else [name for name, known in ALGORITHMS.items() if known.combine]
     found = {}
-    common = dict(parts[0].checksums) if parts else {}
     for name in names:
-        if name not in common:
+        if name not in checksums:
             continue
-        values = [dict(part.checksums).get(name) for part in parts]
-        known = [PartChecksum(v, p.size_bytes) for v, p in zip(values, parts, strict=True) if v is not None]
-        if len(known) == len(parts):
-            value = upload_checksum(ALGORITHMS[name], checksum_type or FULL_OBJECT, known)
-            if value is not None:
-                found[name] = value
+        parts = list(map(PartChecksum, checksums[name], sizes_bytes))
+        value = upload_checksum(ALGORITHMS[name], checksum_type or FULL_OBJECT, parts)
+        if value is not None:
+            found[name] = value
     for name, sent in request.checksums:
         if name in found and not _same_checksum(sent, found[name]):
             fields = {"ExpectedDigest": sent, "CalculatedDigest": found[name]}

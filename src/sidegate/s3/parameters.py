@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
+from sidegate.native.part_columns import MAX_NUMBER
 from sidegate.s3.errors import S3Error
 from sidegate.s3.target import Query
 
 # API_UploadPart: "any part number from 1 to 10,000, inclusive".
-MAX_PART_NUMBER = 10_000
+MAX_PART_NUMBER = MAX_NUMBER
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII).fullmatch
 
 

@@ -17,7 +17,6 @@ from sidegate.native.columns import Columns
 from sidegate.native.index_format import (
     HAS_HASH,
     HASH_BYTES,
-    LAST_SHIFT,
     NODE_MAGIC,
     check_record_head,
     misplaced_node,
@@ -25,6 +24,7 @@ from sidegate.native.index_format import (
     torn_node,
     torn_record,
 )
+from sidegate.native.pure.stored_bytes import Reader, Torn
 
 FEW_ROWS = 32
 MANY_ROWS = 1024
@@ -37,36 +37,6 @@ PeekHeads = Callable[[bytes], "FileHeads | None"]
 Fetch = Callable[[bytes, int], Sequence[tuple[bytes, bytes | None]]]
 
 
-class _Torn(Exception):
-    """Bytes end before what they announce."""
-
-
-class _Reader:
-    """Reads integers and byte strings from stored bytes; raises _Torn."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self.data = data
-        self.offset = offset
-
-    def integer(self) -> int:
-        value = 0
-        for shift in range(0, LAST_SHIFT + 1, 7):
-            (byte,) = self.take(1)
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise _Torn
-
-    def take(self, length: int) -> bytes:
-        if length > len(self.data) - self.offset:
-            raise _Torn
-        self.offset += length
-        return self.data[self.offset - length : self.offset]
-
-    def bytes(self) -> bytes:
-        return self.take(self.integer())
-
-
 class Summary(NamedTuple):
     """What the head of a file record says."""
 
@@ -77,7 +47,7 @@ class Summary(NamedTuple):
 
 def read_summary(record: bytes) -> Summary:
     """Read the head of a file record; raises Corrupt."""
-    reader = _Reader(record, 0)
+    reader = Reader(record, 0)
     try:
         version, flags = reader.integer(), reader.integer()
         check_record_head(version, flags)
@@ -85,7 +55,7 @@ def read_summary(record: bytes) -> Summary:
         if flags & HAS_HASH:
             reader.take(HASH_BYTES)
         return Summary(size_bytes, reader.bytes().decode(), reader.integer())
-    except (_Torn, UnicodeDecodeError):
+    except (Torn, UnicodeDecodeError):
         raise torn_record(reader.offset) from None
 
 
@@ -98,22 +68,22 @@ class IndexNode:
         self.used = False
         self.keys: list[bytes] = []
         self.values: list[bytes] = []
-        reader = _Reader(data, 4)
+        reader = Reader(data, 4)
         try:
             (self.level,) = reader.take(1)
             self._read_entries(reader)
-        except _Torn:
+        except Torn:
             raise torn_node(reader.offset) from None
         if reader.offset != len(data):
             raise torn_node(reader.offset)
         self.memory_bytes = len(data) + 130 * len(self.keys)
 
-    def _read_entries(self, reader: _Reader) -> None:
+    def _read_entries(self, reader: Reader) -> None:
         previous = b""
         for _ in range(reader.integer()):
             shared = reader.integer()
             if shared > len(previous):
-                raise _Torn
+                raise Torn
             previous = previous[:shared] + reader.bytes()
             self.keys.append(previous)
             self.values.append(reader.bytes())
