@@ -105,6 +105,11 @@ class Budget:
         """What each may hold at this moment; with too many for that, some have a smallest block."""
         return self.limit_bytes // max(1, len(self._holding) + self._newcomers)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a part of it."""
+        return bool(self._waiters)
+
     # What leases call.
 
     def take(self, lease: Lease, want_bytes: int) -> int:

@@ -21,7 +21,8 @@ from sidegate.http.body import BodyState, IncomingBody
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
-from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Handler, Request, Response
+from sidegate.http.low_water import LowWaterMark
+from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Request, Response
 from sidegate.http.patience import Patience, Wait
 from sidegate.http.peer import render_address
 from sidegate.http.phases import PHASE_WAITS, Phase
@@ -44,6 +45,7 @@ class Connection(asyncio.BufferedProtocol):
         "_ended",
         "_handler",
         "_intake",
+        "_mark",
         "_patience",
         "_phase",
         "_reading",
@@ -59,7 +61,6 @@ class Connection(asyncio.BufferedProtocol):
     _intake: Intake
     _sender: Sender
     _responder: Responder
-    _handler: Handler
     _shortcut: Shortcut | None
 
     def __init__(self, service: Service) -> None:
@@ -82,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         # uvloop's transports are not registered as asyncio.Transport.
         self._transport = transport = cast("asyncio.Transport", transport)
         service = self._service
+        self._mark = LowWaterMark(transport)
         self._sender = Sender(transport, service.loop)
         self._responder = Responder(self, service, transport, self._sender)
         peer = render_address(transport.get_extra_info("peername"))
@@ -108,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
             if taken == nbytes:
                 return
         intake.received(nbytes, taken)
+        self._mark.expect(intake.owed_bytes)
         if self._phase is Phase.OPEN:
             if self._current is None:
                 self._dispatch()
@@ -163,11 +166,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def body_granted(self) -> None:
         """There is memory for what comes."""
+        self._mark.lower()
         self._intake.granted()
         self._resume_reading()
 
     def body_gives_way(self) -> None:
         """Others wait for memory."""
+        self._mark.lower()
         self._intake.give_way()
 
     def _resume_reading(self) -> None:
@@ -407,6 +412,8 @@ class Connection(asyncio.BufferedProtocol):
         service = self._service
         wait = self._waiting_for()
         waited = self._patience.waited(service.tick, wait, self._progress_of(wait))
+        if waited:
+            self._mark.lower()
         if wait is not Wait.NOTHING and waited >= service.patience[wait]:
             self._give_up(wait)
 

@@ -180,6 +180,16 @@ class Intake:
         return self._mode is Mode.PARSE and self._parser.head_begun
 
     @property
+    def owed_bytes(self) -> int:
+        """How many bytes are sure to come before anything must be done.
+
+        0 while somebody waits for memory: then each byte that came is a step.
+        """
+        if self._budget.is_waited_for:
+            return 0
+        return self._remaining if self._mode is Mode.BLOCK or self._mode is Mode.DISCARD else 0
+
+    @property
     def full(self) -> bool:
         """Whether as much is here as may wait for a handler."""
         if self.arrived or self.starved:
