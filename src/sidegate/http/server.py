@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from sidegate.http.budget import Budget
 from sidegate.http.connection import Connection
 from sidegate.http.limits import Limits
+from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.loops import select_parser
 from sidegate.http.message import Handler
 from sidegate.http.rejection import Reject, plain_rejection
@@ -71,6 +72,8 @@ class Server:
             listener = await loop.create_server(
                 lambda: Connection(service), host, port, backlog=BACKLOG, reuse_port=reuse_port or None
             )
+        for one in listener.sockets:
+            prefer_unpaced(one)
         return cls(service, listener)
 
     @classmethod

@@ -20,6 +20,7 @@ from types import FrameType
 
 from sidegate.errors import Unavailable
 from sidegate.http.handover import channel_pair, hand_over, hear_ready
+from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.tally import Tally
 
 TAKEN, ENDED = 0, 1
@@ -65,6 +66,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             listener.setblocking(False)
             # Accepted sockets inherit it; a response is never worth waiting to fill a packet.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            prefer_unpaced(listener)
             listeners.append(listener)
     except BaseException:
         for listener in listeners:
