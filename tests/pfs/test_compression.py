@@ -95,6 +95,29 @@ def test_a_habit_decides_for_a_chunk() -> None:
     assert encode_payload((TEXT,), len(TEXT), SampleHabit())[0] == ZSTD
 
 
+def test_a_chunk_behind_one_that_shrank_to_half_needs_no_sample() -> None:
+    size = 16 * SAMPLE_BYTES
+    hidden = bytearray(TEXT[:size])
+    for start in (0, (size - SAMPLE_BYTES) // 2, size - SAMPLE_BYTES):
+        hidden[start : start + SAMPLE_BYTES] = noise(SAMPLE_BYTES, start)
+    chunk = bytes(hidden)
+    assert encode_payload((chunk,), size, SampleHabit())[0] == RAW, "the samples say no"
+    habit = SampleHabit()
+    encode_payload((TEXT,), len(TEXT), habit)
+    encoding, payload = encode_payload((chunk,), size, habit)
+    assert encoding == ZSTD
+    assert decode_payload(ZSTD, b"".join(payload), size) == chunk
+
+
+def test_a_stream_that_no_longer_compresses_is_asked_again() -> None:
+    habit = SampleHabit()
+    encode_payload((TEXT,), len(TEXT), habit)
+    assert habit.trusts
+    incompressible = noise(300_000)
+    assert encode_payload((incompressible,), len(incompressible), habit)[0] == RAW
+    assert not habit.trusts
+
+
 @pytest.mark.parametrize("encoding", [RAW, ZSTD])
 def test_another_size_than_expected_is_corrupt(encoding: int) -> None:
     payload = TEXT if encoding == RAW else zstandard.compress(TEXT)
