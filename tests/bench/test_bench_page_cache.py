@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidegate.bench.page_cache import DROPPED_BYTES, drop_written, warm_memory
+from sidegate.bench.page_cache import DROPPED_BYTES, drop_written, warm_memory, write_back
 
 WRITTEN_AT = 1_700_000_000
 
@@ -44,6 +44,7 @@ def test_what_was_written_leaves_the_page_cache(write: Callable[..., Path], tmp_
     written = write("store/packs/new", DROPPED_BYTES)
     older = write("store/packs/old", DROPPED_BYTES, WRITTEN_AT - 1)
     small = write("store/small", DROPPED_BYTES - 1)
+    write_back()
     drop_written(tmp_path / "store", WRITTEN_AT)
     assert not is_cached(written)
     assert is_cached(older), "what the cells read is older than what a round wrote"
@@ -53,6 +54,7 @@ def test_what_was_written_leaves_the_page_cache(write: Callable[..., Path], tmp_
 
 def test_a_store_may_be_one_file(write: Callable[..., Path]) -> None:
     written = write("written.bin", DROPPED_BYTES)
+    write_back()
     drop_written(written, WRITTEN_AT)
     assert not is_cached(written)
 
@@ -61,6 +63,7 @@ def test_a_file_that_is_gone_meanwhile_is_left_out(write: Callable[..., Path], t
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "gone").symlink_to(tmp_path / "never")
     written = write("store/new", DROPPED_BYTES)
+    write_back()
     drop_written(tmp_path / "store", WRITTEN_AT)
     assert not is_cached(written)
 

@@ -160,9 +160,7 @@ class _Arena:
         for label, write in ((goals.BARE, None), (goals.BARE_WRITES, self._directory / "written.bin")):
             only = WRITING_CELLS if write is not None else None
             process = start_yardstick(label, file, self._cores.server, self._directory, write=write)
-            target = Target(
-                process.endpoint, _signer(process, "presigned"), stores=write, is_bare=True, only=only
-            )
+            target = Target(process.endpoint, _signer(process, "presigned"), is_bare=True, only=only)
             self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
 
     def add_peer(self, peer: Peer) -> None:

@@ -20,13 +20,16 @@ DROPPED_BYTES: Final = 1 << 20
 _BLOCK: Final = bytes(1 << 20)
 
 
-def drop_written(stored: Path, since_seconds: float) -> None:
-    """Take what was written since then out of the page cache, and let nothing wait for the disk.
-
-    `stored` is a file, or a folder with all below it.  What other servers wrote is written back
-    too, or the disk would do that in the round that comes.
-    """
+def write_back() -> None:
+    """Have all that was written reach the disk, or that would happen in the round that comes."""
     os.sync()
+
+
+def drop_written(stored: Path, since_seconds: float) -> None:
+    """Take what was written since then out of the page cache.
+
+    `stored` is a file, or a folder with all below it.  What was not written back stays.
+    """
     for path in _files(stored):
         with suppress(FileNotFoundError):  # a server may remove files meanwhile
             status = path.stat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
+from sidegate.bench.page_cache import write_back
 from sidegate.bench.target import Target
 from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics
 from sidegate.native import Script
@@ -50,9 +51,12 @@ class BareWork(Basics):
         self._script = Script(exchanges, payload)
 
     def prepare(self, seconds: float) -> None:
-        """Renew the memory that is written to, as for any other server."""
+        """Have what others wrote reach the disk before, as any other server has.
+
+        Its memory needs no renewing: it writes over the same piece of one file.
+        """
         if self.cell.operation == "put":
-            self.renew_memory(self.scale.round_bytes)
+            write_back()
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""

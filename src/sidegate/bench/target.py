@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sidegate.bench.client import Client
 from sidegate.bench.endpoints import Endpoint
-from sidegate.bench.page_cache import drop_written, warm_memory
+from sidegate.bench.page_cache import drop_written, warm_memory, write_back
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.signing import Signer
 from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
@@ -133,5 +133,6 @@ class Target:
         `since_seconds` is when what it wrote in earlier rounds began.
         """
         if self.stores is not None:
+            write_back()
             drop_written(self.stores, since_seconds)
             warm_memory(self.stores.parent, size_bytes)
