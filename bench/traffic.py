@@ -16,6 +16,7 @@ from typing import Final
 
 MIB: Final = 1 << 20
 STAMP_EVERY_BYTES: Final = 64 << 10
+CALL_BYTES: Final = 32 << 10
 TIMEOUT_SECONDS: Final = 120.0
 SLOW_BYTES: Final = 32 << 10
 SLOW_SECONDS: Final = 0.05
@@ -101,7 +102,10 @@ class Upload:
     def send(self, most_bytes: int = MIB) -> bool:
         """Send some; whether that was the last."""
         piece = self._bodies.next()[: min(most_bytes, self._left_bytes)]
-        self._connection.sendall(piece)
+        # What measures on this core waits as long as a call copies: a MiB takes up to 2 ms where the kernel
+        # is not preempted meanwhile.
+        for start in range(0, len(piece), CALL_BYTES):
+            self._connection.sendall(piece[start : start + CALL_BYTES])
         self._left_bytes -= len(piece)
         if self._left_bytes:
             return False

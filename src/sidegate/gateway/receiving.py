@@ -17,6 +17,7 @@ from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
 from sidegate.s3.errors import S3Error
 from sidegate.s3.payload import PayloadDecoder, PayloadDigests
+from sidegate.scheduling import give_way
 
 T = TypeVar("T")
 
@@ -95,7 +96,9 @@ class _Intake:
     def feed(self, blocks: list[bytes | memoryview], *, crowded: bool = False) -> None:
         """Verify and cut what has come; keep none of it in memory where it is crowded."""
         for block in blocks:
-            self._cutter.take(memoryview(self._decoder.feed(block)), block)
+            payload = memoryview(self._decoder.feed(block))
+            give_way()
+            self._cutter.take(payload, block)
         if crowded:
             self._cutter.spill()
 

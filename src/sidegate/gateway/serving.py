@@ -30,10 +30,10 @@ from sidegate.pfs.store import Store
 WORK_THREADS = 8
 """Threads that talk to disk and catalog; the GIL is free meanwhile."""
 
-HEAVY_NICENESS = 10
+HEAVY_NICENESS = 8
 """Of threads that hash and compress: the loop passes them when it has something to do.
 
-How latencies beside uploads depend on it is in docs/performance.md, "Fairness".
+How latencies beside uploads depend on it is in docs/performance.md, "Giving way".
 """
 
 GRACE_SECONDS = 10.0

@@ -9,14 +9,14 @@ function 38 us against 80, with eight under way 7 us against 28; uvloop, one cor
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar, cast
+
+from sidegate.scheduling import work_in_background
 
 T = TypeVar("T")
 
@@ -102,9 +102,8 @@ class WorkThreads:
         thread.start()
 
     def _work(self) -> None:
-        # Linux counts it by thread, POSIX and others by process.
-        if self._niceness and sys.platform == "linux":
-            os.nice(self._niceness)
+        if self._niceness:
+            work_in_background(self._niceness)
         while (item := self._queue.get()) is not None:
             loop, done = item.loop, self._carry_out(item)
             # A loop that is closed has nobody left who waits.
