@@ -24,6 +24,8 @@ from typing import Any
 import httptools
 import uvloop
 
+from sidegate.http.loopback import prefer_unpaced
+
 RECEIVE_BYTES = 64 * 1024
 # Where written bodies start again, so that a long run does not fill the disk.
 WRITE_WRAP_BYTES = 256 * 1024 * 1024
@@ -175,6 +177,9 @@ async def serve(port: int, stock: Stock) -> None:
     """Serve until cancelled; prints where."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stock, loop), "127.0.0.1", port, backlog=1024)
+    # As ours does, or it would be no ceiling where the system prefers BBR.
+    for listener in server.sockets:
+        prefer_unpaced(listener)
     sys.stdout.write(json.dumps({"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
     await server.serve_forever()
