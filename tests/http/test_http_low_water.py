@@ -75,6 +75,14 @@ def test_a_socket_that_is_gone_is_no_error(sockets: tuple[socket.socket, socket.
     mark.expect(1 << 20)
 
 
+@linux
+def test_a_mark_that_was_closed_leaves_the_socket_alone(sockets: tuple[socket.socket, socket.socket]) -> None:
+    mark = LowWaterMark(_Transport(sockets[0]))
+    mark.close()
+    mark.expect(1 << 20)
+    assert sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+
+
 @pytest.mark.parametrize("size", [LEAST_BYTES - 1, WORTH_WAKING_BYTES + 1, (1 << 20) + 3, 5 << 20])
 def test_a_body_and_the_request_after_it_arrive(launch: Launch, size: int) -> None:
     peer = launch(count).connect()

@@ -144,6 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         """Called once, when the socket is closed, whoever closed it."""
         self._phase = Phase.CLOSED
         self._service.forget(self)
+        self._mark.close()
         self._intake.close()
         self._sender.close(exc or ConnectionResetError("the peer is gone"))
 

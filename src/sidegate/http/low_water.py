@@ -41,6 +41,10 @@ class LowWaterMark:
         """Be woken for each byte: the peer takes its time."""
         self._set(1)
 
+    def close(self) -> None:
+        """The socket is closed: its number may soon be another's."""
+        self._socket = None
+
     def _set(self, size_bytes: int) -> None:
         if size_bytes == self.size_bytes or self._socket is None:
             return
