@@ -44,9 +44,11 @@ def test_what_was_written_leaves_the_page_cache(write: Callable[..., Path], tmp_
     written = write("store/packs/new", DROPPED_BYTES)
     older = write("store/packs/old", DROPPED_BYTES, WRITTEN_AT - 1)
     small = write("store/small", DROPPED_BYTES - 1)
+    index = write("store/catalog.db", DROPPED_BYTES)
     write_back()
     drop_written(tmp_path / "store", WRITTEN_AT)
     assert not is_cached(written)
+    assert is_cached(index), "a database is in use all the time"
     assert is_cached(older), "what the cells read is older than what a round wrote"
     assert is_cached(small)
     assert written.read_bytes() == bytes(DROPPED_BYTES)

@@ -17,6 +17,9 @@ from typing import Final
 DROPPED_BYTES: Final = 1 << 20
 """Smaller files stay in the page cache: there may be tens of thousands, and they take little."""
 
+_INDEX_ENDINGS: Final = (".db", "-wal", "-shm", ".sqlite")
+"""Of files that a server keeps in use, whatever it stores: without their pages it would read them again."""
+
 _BLOCK: Final = bytes(1 << 20)
 
 
@@ -26,11 +29,13 @@ def write_back() -> None:
 
 
 def drop_written(stored: Path, since_seconds: float) -> None:
-    """Take what was written since then out of the page cache.
+    """Take what was stored since then out of the page cache; a database of the server's stays.
 
     `stored` is a file, or a folder with all below it.  What was not written back stays.
     """
     for path in _files(stored):
+        if path.name.endswith(_INDEX_ENDINGS):
+            continue
         with suppress(FileNotFoundError):  # a server may remove files meanwhile
             status = path.stat()
             if status.st_size >= DROPPED_BYTES and status.st_mtime >= since_seconds:
