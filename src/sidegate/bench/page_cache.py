@@ -8,9 +8,10 @@ gets theirs again: without this the table would compare that.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,14 +44,30 @@ def drop_written(stored: Path, since_seconds: float) -> None:
 
 
 def warm_memory(directory: Path, size_bytes: int) -> None:
-    """Write a file of that size and remove it, so that the next one finds memory that is there."""
+    """Have the host provide twice as much memory, in blocks of all sizes; nothing of it stays in use.
+
+    Single pages take what is left over of blocks that were given back to the host, which are the
+    first that a server's writes of odd sizes get; a file written in large pieces takes whole blocks.
+    """
     path = directory / "warming.bin"
-    try:
-        with path.open("wb", buffering=0) as file:
-            for _ in range(-(-size_bytes // len(_BLOCK))):
-                file.write(_BLOCK)
-    finally:
-        path.unlink(missing_ok=True)
+    with _single_pages(size_bytes):
+        try:
+            with path.open("wb", buffering=0) as file:
+                for _ in range(-(-size_bytes // len(_BLOCK))):
+                    file.write(_BLOCK)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _single_pages(size_bytes: int) -> Iterator[None]:
+    """Hold as much memory, page by page."""
+    with mmap.mmap(-1, max(size_bytes, len(_BLOCK))) as memory:
+        with suppress(AttributeError, OSError):  # elsewhere than on Linux; a kernel without huge pages
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for _ in range(size_bytes // len(_BLOCK)):
+            memory.write(_BLOCK)
+        yield
 
 
 def _files(stored: Path) -> Iterator[Path]:
