@@ -71,12 +71,15 @@ def gear_trace(scanner: Any, pieces: list[bytes], reset_at: int) -> list[Outcome
     return trace
 
 
+def assert_gears_agree(rule: tuple[int, int, int], pieces: list[bytes], reset_at: int = -1) -> None:
+    native = gear_trace(native_gear.GearScanner(*rule), pieces, reset_at)
+    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, reset_at)
+
+
 @settings(deadline=None)
 @given(rule=rules, data=inputs, places=places, reset_at=st.integers(0, 30))
 def test_gear_twins_agree(rule: tuple[int, int, int], data: bytes, places: list[int], reset_at: int) -> None:
-    pieces = split(data, places)
-    native = gear_trace(native_gear.GearScanner(*rule), pieces, reset_at)
-    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, reset_at)
+    assert_gears_agree(rule, split(data, places), reset_at)
 
 
 @pytest.fixture
@@ -102,10 +105,7 @@ long_inputs = st.one_of(
 def test_gear_twins_agree_where_groups_are_passed_over(
     exponent: int, data: bytes, places: list[int], min_bytes: int
 ) -> None:
-    rule = (min_bytes, 1 << exponent, 8 << exponent)
-    pieces = split(data, places)
-    native = gear_trace(native_gear.GearScanner(*rule), pieces, -1)
-    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, -1)
+    assert_gears_agree((min_bytes, 1 << exponent, 8 << exponent), split(data, places))
 
 
 @pytest.mark.usefixtures("without_filter")
@@ -114,10 +114,7 @@ def test_gear_twins_agree_where_groups_are_passed_over(
 def test_gear_twins_agree_without_the_filter(
     exponent: int, data: bytes, places: list[int], min_bytes: int
 ) -> None:
-    rule = (min_bytes, 1 << exponent, 8 << exponent)
-    pieces = split(data, places)
-    native = gear_trace(native_gear.GearScanner(*rule), pieces, -1)
-    assert native == gear_trace(pure_gear.GearScanner(*rule), pieces, -1)
+    assert_gears_agree((min_bytes, 1 << exponent, 8 << exponent), split(data, places))
 
 
 integers = st.one_of(st.integers(-3, 40), st.sampled_from([64, 256, 255, 1 << 40, (1 << 40) + 1, 1 << 70]))

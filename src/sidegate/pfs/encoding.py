@@ -8,26 +8,10 @@ its bytes; text is a byte string in UTF-8.
 from __future__ import annotations
 
 from sidegate.errors import Corrupt
+from sidegate.native.index_format import LAST_SHIFT
+from sidegate.native.pure.stored_bytes import encode_integer
 
-_LAST_SHIFT = 56
-"""Nine groups of seven bits: 63 bits, what a signed column holds."""
-
-
-def encode_integer(value: int) -> bytes:
-    """Return `value` as LEB128; raises ValueError for a negative one."""
-    if 0 <= value < 0x80:
-        return _SINGLE[value]
-    if value < 0:
-        raise ValueError(f"{value} is negative")
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-_SINGLE = [bytes((value,)) for value in range(0x80)]
+__all__ = ["Decoder", "encode_bytes", "encode_integer", "encode_text"]
 
 
 def encode_bytes(value: bytes) -> bytes:
@@ -54,7 +38,7 @@ class Decoder:
         data, offset = self.data, self.offset
         value = shift = 0
         while True:
-            if offset >= len(data) or shift > _LAST_SHIFT:
+            if offset >= len(data) or shift > LAST_SHIFT:
                 raise Corrupt(f"stored record has no whole integer before byte {offset}", offset=offset)
             byte = data[offset]
             offset += 1

@@ -7,7 +7,7 @@ a file of any size reads one node per level.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sidegate.errors import Corrupt
 from sidegate.native.part_columns import PartColumns
@@ -45,8 +45,9 @@ class _Children:
         self.counts.append(extent_count)
 
 
-def _encode_node(level: int, entries: Collection[bytes]) -> bytes:
-    return _MAGIC + bytes((level,)) + encode_integer(len(entries)) + b"".join(entries)
+def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
+    """Return a node of `count` entries, which may come several together."""
+    return _MAGIC + bytes((level,)) + encode_integer(count) + b"".join(entries)
 
 
 def _decode_child(decoder: Decoder) -> tuple[NodeId, int, int]:
@@ -66,7 +67,7 @@ def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Exte
 def _store_leaves(chunks: ChunkStore, extents: Sequence[Extent], children: _Children) -> None:
     for i in range(0, len(extents), FANOUT):
         held = extents[i : i + FANOUT]
-        data = _encode_node(0, list(map(encode_extent, held)))
+        data = _encode_node(0, map(encode_extent, held), len(held))
         children.add(NodeId(chunks.put(data)), total_bytes(held), len(held))
 
 
@@ -77,7 +78,8 @@ def _store_above(chunks: ChunkStore, children: _Children) -> ExtentList:
         level += 1
         above = _Children()
         for i in range(0, len(children.entries), FANOUT):
-            node = NodeId(chunks.put(_encode_node(level, children.entries[i : i + FANOUT])))
+            entries = children.entries[i : i + FANOUT]
+            node = NodeId(chunks.put(_encode_node(level, entries, len(entries))))
             above.add(node, sum(children.sizes_bytes[i : i + FANOUT]), sum(children.counts[i : i + FANOUT]))
         children = above
     return ExtentList(NodeId(children.entries[0][:32]), children.counts[0])
@@ -159,7 +161,7 @@ def _store_loose_run(
         held = slice(first, min(end, first + _PARTS_IN_LEAF))
         extent_count = sum(parts.counts[held])
         if extent_count:
-            data = _MAGIC + b"\0" + encode_integer(extent_count) + b"".join(parts.extents[held])
+            data = _encode_node(0, parts.extents[held], extent_count)
             children.add(NodeId(chunks.put(data)), sum(parts.sizes_bytes[held]), extent_count)
 
 

@@ -1,4 +1,4 @@
-"""The alphabet of stored records as both twins read it: `sidegate/pfs/encoding.py` writes it."""
+"""Stored records (`sidegate/pfs/encoding.py` has their alphabet), as the pure twins read them."""
 
 from __future__ import annotations
 
@@ -39,10 +39,17 @@ class Reader:
 
 
 def encode_integer(value: int) -> bytes:
-    """Return `value`, which is not negative, as LEB128."""
+    """Return `value` as LEB128; raises ValueError for a negative one."""
+    if 0 <= value < 0x80:
+        return _SINGLE[value]
+    if value < 0:
+        raise ValueError(f"{value} is negative")
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+_SINGLE = [bytes((value,)) for value in range(0x80)]
