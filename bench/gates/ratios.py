@@ -2,7 +2,7 @@
 
 Both servers answer the same volleys: one request on each of a few connections,
 then all answers.  CPU time, not rates: neighbours on the machine disturb it less.
-The yardstick writes bodies to a file, as ours does: what memory and page cache
+The yardstick writes bodies to a file that grows, as ours does: what new pages
 cost on a machine meets both.
 """
 

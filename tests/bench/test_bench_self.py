@@ -50,6 +50,7 @@ def test_every_cell_of_ours_is_right(tmp_path: Path) -> None:
         "sidegate serve, a commit",
         "bare",
         "bare, writes",
+        "bare, overwrites",
         "zstd",
     }
     assert {result["endpoint"] for result in document["results"]} == labels

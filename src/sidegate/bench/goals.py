@@ -19,6 +19,7 @@ OURS_SERVE: Final = "sidegate serve"
 OURS_COMMIT: Final = "sidegate serve, a commit"
 BARE: Final = "bare"
 BARE_WRITES: Final = "bare, writes"
+BARE_OVERWRITES: Final = "bare, overwrites"
 CODEC: Final = "zstd"
 
 Kind = Literal["bare", "peer", "value", "cell", "codec", "commit"]

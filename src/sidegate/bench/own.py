@@ -152,16 +152,26 @@ class _Arena:
             self._add_workers(stock)
 
     def add_bare(self) -> None:
-        """Start the yardstick, and one that writes what it receives."""
+        """Start the yardstick, and two that write what they receive: to new pages, and to the same ones."""
         scale = self._settings.scale
         file = self._directory / "bare.bin"
         sources = [large_object(scale)] if any("large" in cell.needs for cell in self._cells) else []
         write_file(file, sources[0] if sources else plain_object(scale.size(64 << 20)))
-        for label, write in ((goals.BARE, None), (goals.BARE_WRITES, self._directory / "written.bin")):
-            only = WRITING_CELLS if write is not None else None
-            process = start_yardstick(label, file, self._cores.server, self._directory, write=write)
-            target = Target(process.endpoint, _signer(process, "presigned"), is_bare=True, only=only)
-            self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
+        kept, same = self._directory / "written.bin", self._directory / "overwritten.bin"
+        self._add_yardstick(goals.BARE, file)
+        self._add_yardstick(goals.BARE_WRITES, file, "--write", str(kept), stores=kept)
+        self._add_yardstick(goals.BARE_OVERWRITES, file, "--overwrite", str(same))
+
+    def _add_yardstick(self, label: str, file: Path, *options: str, stores: Path | None = None) -> None:
+        process = start_yardstick(label, file, self._cores.server, self._directory, *options)
+        target = Target(
+            process.endpoint,
+            _signer(process, "presigned"),
+            is_bare=True,
+            stores=stores,
+            only=WRITING_CELLS if options else None,
+        )
+        self._add(process, "presigned", "bare", target, signatures="not verified", durability="none")
 
     def add_peer(self, peer: Peer) -> None:
         """Start a peer, with keys and, where it offers that, without; load it."""

@@ -142,13 +142,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def start_yardstick(
-    label: str, file: Path, core: int, folder: Path, *, write: Path | None = None
-) -> ServerProcess:
-    """Start the bare server; `file` is what it sends large answers from."""
-    command = [sys.executable, "-m", "sidegate.bench.yardstick", "--file", str(file)]
-    if write is not None:
-        command += ["--write", str(write)]
+def start_yardstick(label: str, file: Path, core: int, folder: Path, *options: str) -> ServerProcess:
+    """Start the bare server; `file` is what it sends large answers from, `options` say where bodies go."""
+    command = [sys.executable, "-m", "sidegate.bench.yardstick", "--file", str(file), *options]
     return ServerProcess(label, command, core, log=folder / f"{label}.log")
 
 

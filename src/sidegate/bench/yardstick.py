@@ -2,11 +2,13 @@
 
 It answers GET /bytes/N from memory, GET /file/N by sendfile from a page
 boundary (N has 21 digits, and more may follow), and PUT by dropping the body, or
-with --write by writing it to a file over and over.  No checks, no limits, no time-outs: what a real server
+by writing it to a file: with --write to the end of one that grows, as who stores
+bodies must, with --overwrite to the same pages again and again, which is cheaper
+than storing can be.  No checks, no limits, no time-outs: what a real server
 does less than this in the same run is that server's own cost.  It shares no
 code with the package on purpose.
 
-    python -m sidegate.bench.yardstick --port 0 --file PATH [--write PATH]
+    python -m sidegate.bench.yardstick --port 0 --file PATH [--write PATH | --overwrite PATH]
 
 prints one JSON line with the port when it is ready.
 """
@@ -27,8 +29,10 @@ import uvloop
 from sidegate.http.loopback import prefer_unpaced
 
 RECEIVE_BYTES = 64 * 1024
-# Where written bodies start again, so that a long run does not fill the disk.
-WRITE_WRAP_BYTES = 256 * 1024 * 1024
+# Where a file that grows is emptied, so that a long run does not fill the disk.
+KEPT_BYTES = 1024 * 1024 * 1024
+# Where bodies are written over the first ones.
+OVERWRITTEN_BYTES = 256 * 1024 * 1024
 HEAD = b"HTTP/1.1 200 OK\r\nServer: yardstick\r\nContent-Length: %d\r\n\r\n"
 BODY_BYTES = 64 * 1024 * 1024
 # Where the size is in /bytes/N and /file/N.
@@ -38,10 +42,12 @@ BYTES_SIZE, FILE_SIZE = slice(7, 28), slice(6, 27)
 class Stock:
     """What there is to send and where to write, prepared once."""
 
-    def __init__(self, path: str | None, write_path: str | None) -> None:
+    def __init__(self, path: str | None, write_path: str | None, overwrite: bool) -> None:
         self.file = os.open(path, os.O_RDONLY) if path else -1
         self.target = os.open(write_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if write_path else -1
         self.target_offset = 0
+        self.target_end = OVERWRITTEN_BYTES if overwrite else KEPT_BYTES
+        self.overwrite = overwrite
         self.memory = bytes(BODY_BYTES)
         self.small: dict[bytes, bytes] = {}
 
@@ -58,7 +64,11 @@ class Stock:
         """Write received bytes, if that is wanted."""
         if self.target >= 0:
             os.pwrite(self.target, data, self.target_offset)
-            self.target_offset = (self.target_offset + len(data)) % WRITE_WRAP_BYTES
+            self.target_offset += len(data)
+            if self.target_offset >= self.target_end:
+                self.target_offset = 0
+                if not self.overwrite:
+                    os.ftruncate(self.target, 0)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -190,9 +200,12 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="A bare HTTP server: the ceiling of every cell.")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
     parser.add_argument("--file", help="what /file/N sends the first N bytes of")
-    parser.add_argument("--write", help="write PUT bodies to this file instead of dropping them")
+    written = parser.add_mutually_exclusive_group()
+    written.add_argument("--write", help="write PUT bodies to the end of this file instead of dropping them")
+    written.add_argument("--overwrite", help="the same, over the first bytes of the file again and again")
     options = parser.parse_args(arguments)
-    uvloop.run(serve(options.port, Stock(options.file, options.write)))
+    stock = Stock(options.file, options.write or options.overwrite, options.overwrite is not None)
+    uvloop.run(serve(options.port, stock))
 
 
 if __name__ == "__main__":
