@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import zstandard
 
 from pfs.samples import noise
 from sidegate.errors import Corrupt
 from sidegate.pfs.compression import (
+    COMPARED_EVERY,
+    LEVEL,
     LONGEST_SKIP,
     RAW,
     SAMPLE_BYTES,
@@ -116,6 +120,59 @@ def test_a_stream_that_no_longer_compresses_is_asked_again() -> None:
     incompressible = noise(300_000)
     assert encode_payload((incompressible,), len(incompressible), habit)[0] == RAW
     assert not habit.trusts
+
+
+def rows_of_measurements(count: int = 40_000) -> bytes:
+    """Rows that differ in every field and are alike in form."""
+    numbers = random.Random(7)
+    return b"".join(
+        b"%d,2024-03-%02d,site-%d,%d.%02d,normal\n"
+        % (i, numbers.randrange(1, 29), numbers.randrange(40), numbers.randrange(900), numbers.randrange(100))
+        for i in range(count)
+    )
+
+
+def recurring_words(count: int = 200_000) -> bytes:
+    """Words that come again much later than a small table remembers."""
+    numbers = random.Random(8)
+    words = [b"".join(b"%x" % numbers.randrange(16) for _ in range(12)) for _ in range(3000)]
+    return b" ".join(numbers.choices(words, k=count))
+
+
+def stored_as_stream(chunk: bytes, count: int) -> list[bytes]:
+    habit = SampleHabit()
+    stored = []
+    for _ in range(count):
+        encoding, payload = encode_payload((chunk,), len(chunk), habit)
+        assert encoding == ZSTD
+        stored.append(b"".join(payload))
+        assert decode_payload(ZSTD, stored[-1], len(chunk)) == chunk
+    return stored
+
+
+def test_a_stream_of_rows_is_stored_smaller_from_its_second_chunk_on() -> None:
+    rows = rows_of_measurements()
+    usual = len(zstandard.compress(rows, LEVEL))
+    first, *later = stored_as_stream(rows, 3)
+    assert len(first) == usual
+    assert all(len(one) < usual for one in later)
+
+
+def test_what_recurs_far_apart_keeps_the_usual_table() -> None:
+    text = recurring_words()
+    usual = zstandard.compress(text, LEVEL)
+    assert stored_as_stream(text, 3) == [usual] * 3
+
+
+def test_a_stream_that_turns_into_rows_is_found_out() -> None:
+    habit = SampleHabit()
+    text, rows = recurring_words(), rows_of_measurements()
+    for chunk in (text, text):
+        encode_payload((chunk,), len(chunk), habit)
+    assert not habit.has_rows
+    for _ in range(COMPARED_EVERY):
+        encode_payload((rows,), len(rows), habit)
+    assert habit.has_rows
 
 
 @pytest.mark.parametrize("encoding", [RAW, ZSTD])
