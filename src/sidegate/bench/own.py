@@ -18,7 +18,7 @@ from typing import Any, Final
 from sidegate.bench import goals
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Refused
-from sidegate.bench.codec import measure_codec
+from sidegate.bench.codec import codec_of
 from sidegate.bench.corpus import large_object, plain_object
 from sidegate.bench.document import Document, document_of
 from sidegate.bench.goals import Verdict, judge
@@ -85,8 +85,7 @@ def run_self(
             if with_peers:
                 for peer in installed():
                     arena.add_peer(peer)
-            results = measure(cells, arena.targets, settings, tell)
-        results += measure_codec(cells, settings, cores.server)
+            results = measure(cells, arena.targets, settings, tell, ceiling=codec_of(settings, cores.server))
     finally:
         os.sched_setaffinity(0, before)
     verdicts = judge(results, arena.peer_labels)

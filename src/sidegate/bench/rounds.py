@@ -6,10 +6,10 @@ that what changes on the machine meanwhile meets all of them alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
@@ -43,8 +43,39 @@ class Settings:
         return Rhythm(seconds, WITHOUT_LIMIT, self.patience_seconds, self.poll)
 
 
+class Side(Protocol):
+    """What takes its turn in a cell: a server, or what its rate is held against."""
+
+    def in_turn(self, step: Callable[[], T]) -> T:
+        """Take a step while the others rest."""
+
+    def begin(self) -> bool:
+        """Make ready and warm up; whether there are to be rounds."""
+
+    def round(self) -> None:
+        """Make one round and keep its sample."""
+
+    def end(self) -> None:
+        """Compare a sample in full."""
+
+    def close(self) -> None:
+        """Give back what is open."""
+
+    def found(self) -> Iterable[Result]:
+        """Return what was found; nothing where this takes no part in the cell."""
+
+
+Ceiling = Callable[[Cell], Side | None]
+"""Makes a side of what no server in a cell can surpass, where there is such a thing."""
+
+
 def measure(
-    cells: Sequence[Cell], targets: Sequence[Target], settings: Settings, tell: Callable[[str], None]
+    cells: Sequence[Cell],
+    targets: Sequence[Target],
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    ceiling: Ceiling | None = None,
 ) -> list[Result]:
     """Measure every cell on every server that has it; what a server does wrong is in the results."""
     found: list[Result] = []
@@ -52,11 +83,15 @@ def measure(
         if cell.part_of is None:
             tell(cell.title_at(settings.scale))
             parts = [cell, *(other for other in cells if other.part_of == cell.name)]
-            found += _measure_cell(parts, targets, settings)
+            sides: list[Side] = [
+                _Server(parts, target, settings, is_alone=len(targets) == 1) for target in targets
+            ]
+            beside = ceiling(cell) if ceiling is not None else None
+            found += _take_turns([*sides, beside] if beside is not None else sides, settings.rounds)
     return found
 
 
-class _Side:
+class _Server:
     """One server's part in a cell."""
 
     def __init__(
@@ -131,6 +166,10 @@ class _Side:
             except SidegateError as error:
                 self.whole.wrong.append(error.message)
 
+    def found(self) -> Iterable[Result]:
+        """Return what was found; nothing where the server does not have the cell."""
+        return self.results.values() if self.work is not None or self.whole.refused else ()
+
     def _note(self, tallies: dict[str, Tally], cpu_seconds: float | None, resident: int | None) -> None:
         for name, tally in tallies.items():
             if name not in self.results:
@@ -154,19 +193,17 @@ class _Side:
             result.examples += shown[: max(0, 3 - len(result.examples))]
 
 
-def _measure_cell(cells: Sequence[Cell], targets: Sequence[Target], settings: Settings) -> list[Result]:
-    sides = [_Side(cells, target, settings, is_alone=len(targets) == 1) for target in targets]
+def _take_turns(sides: Sequence[Side], rounds: int) -> list[Result]:
     with ExitStack() as stack:
         for side in sides:
             stack.callback(side.in_turn, side.close)
         ready = [side for side in sides if side.in_turn(side.begin)]
-        for number in range(settings.rounds):
+        for number in range(rounds):
             for side in reversed(ready) if number % 2 else ready:
                 side.in_turn(side.round)
         for side in ready:
             side.in_turn(side.end)
-    asked = [side for side in sides if side.work is not None or side.whole.refused]
-    return [result for side in asked for result in side.results.values()]
+    return [result for side in sides for result in side.found()]
 
 
 def _shown(answer: bytes) -> str:
