@@ -12,7 +12,7 @@ from collections import deque
 from enum import Enum
 from typing import Protocol
 
-from sidegate.http.body import BlockPool, BodyOwner, IncomingBody
+from sidegate.http.body import Block, BlockPool, BodyOwner, IncomingBody
 from sidegate.http.budget import Budget
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.framing import Framing
@@ -21,7 +21,7 @@ from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Reques
 from sidegate.http.parser import ParserFactory
 
 # Stands for the block of a body that has none.
-NO_BLOCK = bytearray()
+NO_BLOCK: Block = bytearray()
 # What a body may receive once more when the budget is spent: the transport was reading already.
 STARVED_BYTES = 4096
 
