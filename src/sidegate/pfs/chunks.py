@@ -26,6 +26,7 @@ from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.pack_files import pack_path, sync_pack
+from sidegate.pfs.pack_rows import mark_sealed, register_packs
 from sidegate.pfs.packs import (
     PACK_BYTES,
     PackFile,
@@ -199,8 +200,7 @@ class ChunkStore:
             return
         ids = self._flushing_packs = self._packs_known_to(connection, names)
         self._fresh.flush(connection, list(self._flushing.values()), ids, merge=bool(sealed))
-        if sealed:
-            connection.execute(update(PACKS).where(PACKS.c.name.in_(sealed)).values(sealed=True))
+        mark_sealed(connection, sealed)
 
     def merge_index(self) -> None:
         """Have all index rows in `chunks`, also those that other processes wrote until now."""
@@ -223,13 +223,7 @@ class ChunkStore:
         """Return the ids of packs, registering those that no committed row names."""
         ids = {name: self._pack_ids[name] for name in names if name in self._pack_ids}
         unknown = names - ids.keys()
-        return ids | self._register_packs(connection, unknown) if unknown else ids
-
-    def _register_packs(self, connection: Connection, names: set[str]) -> dict[str, int]:
-        rows = [{"name": name, "sealed": False, "created_us": self.clock()} for name in sorted(names)]
-        connection.execute(insert(PACKS).on_conflict_do_nothing(index_elements=["name"]), rows)
-        found = connection.execute(select(PACKS.c.name, PACKS.c.id).where(PACKS.c.name.in_(names)))
-        return {row.name: row.id for row in found}
+        return ids | register_packs(connection, sorted(unknown), self.clock()) if unknown else ids
 
     def sync(self) -> None:
         """Return once every chunk that this process put so far is on disk."""
@@ -391,7 +385,7 @@ class ChunkStore:
             self._open_packs.pop(name, None)
 
     def _repoint(self, connection: Connection, pack: str, copies: list[tuple[str, PackRecord]]) -> None:
-        ids = self._register_packs(connection, {pack} | {name for name, _ in copies})
+        ids = register_packs(connection, {pack} | {name for name, _ in copies}, self.clock())
         statement = (
             update(CHUNKS)
             .where(CHUNKS.c.id == bindparam("chunk"), CHUNKS.c.pack == ids[pack])
@@ -405,11 +399,11 @@ class ChunkStore:
     def _adoption(self, name: str, records: list[PackRecord]) -> Callable[[Connection], None]:
         def adopt(connection: Connection) -> None:
             merge_fresh(connection)
-            pack = self._register_packs(connection, {name})[name]
+            pack = register_packs(connection, (name,), self.clock())[name]
             if records:
                 rows = [index_row(pack, record) for record in records]
                 connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
-            connection.execute(update(PACKS).where(PACKS.c.id == pack).values(sealed=True))
+            mark_sealed(connection, (name,))
 
         return adopt
 

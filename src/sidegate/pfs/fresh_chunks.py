@@ -139,14 +139,13 @@ class FreshChunks:
 def merge_fresh(connection: Connection) -> None:
     """Move all rows into `chunks`; a condemned chunk moves to its new place."""
     found: dict[ChunkId, tuple[Any, ...]] = {}
-    query = select(FRESH_CHUNKS.c.pack, FRESH_CHUNKS.c.records).order_by(FRESH_CHUNKS.c.id)
-    for pack, records in connection.execute(query).all():
+    for pack, records in _ALL.fetch(connection, {}):
         for chunk, *place in decode_records(records):
             found.setdefault(chunk, (chunk, pack, *place, None))
     if found:
         # In order of ids, so that a page is made dirty once for all its rows.
         _INDEX_CHUNKS.execute(connection, sorted(found.values()))
-    connection.execute(delete(FRESH_CHUNKS))
+    _CLEAR.fetch(connection, {})
 
 
 def fresh_records(connection: Connection, pack: int) -> list[PackRecord]:
@@ -174,3 +173,5 @@ def _index_chunks(count: int) -> Executable:
 
 
 _INDEX_CHUNKS = BulkStatement(_index_chunks, len(CHUNKS.c))
+_ALL = Prepared(select(FRESH_CHUNKS.c.pack, FRESH_CHUNKS.c.records).order_by(FRESH_CHUNKS.c.id))
+_CLEAR = Prepared(delete(FRESH_CHUNKS))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, Select, bindparam, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.pfs.catalog import bulk
@@ -30,3 +30,30 @@ def test_a_statement_of_another_width_is_a_mistake(store: Store) -> None:
     statement = BulkStatement(lambda rows: insert(REPOS).values([{"name": "x"}] * rows), 4)
     with pytest.raises(RuntimeError, match="4 values a row"):
         store.database.write(lambda connection: statement.execute(connection, [("a", "user", "", 0)]))
+
+
+def test_each_row_adds_the_text_that_the_compiler_adds(store: Store) -> None:
+    made = []
+
+    def build(rows: int) -> Insert:
+        made.append(rows)
+        return insert(REPOS).values([dict.fromkeys(REPOS.c.keys()) for _ in range(rows)])
+
+    statement = BulkStatement(build, 4)
+    rows = [(f"r{number:02}", "user", "", number) for number in range(64)]
+    said: list[str] = []
+    with store.database.engine.connect() as connection:
+        connection.connection.dbapi_connection.set_trace_callback(said.append)  # type: ignore[union-attr]
+        statement.execute(connection, rows)
+        expected = str(build(64).compile(dialect=connection.dialect))
+    assert said[0].count("(") == expected.count("(") == 65
+    assert made == [1, 2, 3, 64]
+
+
+def test_rows_that_add_different_text_are_a_mistake(store: Store) -> None:
+    def build(rows: int) -> Select[tuple[object]]:
+        wanted = [bindparam(f"name{number}") for number in range(rows)]
+        return select(REPOS.c.name.in_(wanted), *[literal_column("1")] * (rows == 3))
+
+    with pytest.raises(RuntimeError, match="by the same text"):
+        store.database.write(lambda connection: BulkStatement(build, 1).execute(connection, [("a",)]))
