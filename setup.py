@@ -18,6 +18,7 @@ MODULES = {
     "sidegate.native._index": "ext/index.pyx",
     "sidegate.native._listing": "ext/listing.pyx",
     "sidegate.native._parts": "ext/parts.pyx",
+    "sidegate.native._sha256": "ext/sha256.pyx",
 }
 
 

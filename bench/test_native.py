@@ -5,6 +5,7 @@ Only the compiled ones: the pure twins are two to three orders slower at cutting
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,10 +26,12 @@ from sidegate.native import (
     AwsChunkedDecoder,
     GearScanner,
     HeadScanner,
+    Sha256,
     collect_parts,
     describe,
     scan_completion,
     select,
+    update_both,
 )
 from sidegate.native.exchange import Exchange, Rhythm
 from sidegate.pfs.files import ExtentList, FileRecord, encode_record
@@ -139,6 +142,32 @@ def test_aws_chunked(measure: Measure, incompressible: bytes, block_bytes: int) 
 
     name = f"aws-chunked, blocks of {block_bytes >> 10} KiB"
     assert measure(name, decode, len(body)) == len(incompressible)
+
+
+@pytest.mark.parametrize("way", ["hashlib", "one", "two at once"])
+def test_sha256(measure: Measure, incompressible: bytes, way: str) -> None:
+    """What two streams of a MiB at a time cost together, beside hashlib and beside one after the other."""
+    half_bytes = min(len(incompressible) // 2, 16 * MIB)
+    views = [memoryview(incompressible)[start:][:half_bytes] for start in (0, half_bytes)]
+    halves = [[view[start : start + MIB] for start in range(0, half_bytes, MIB)] for view in views]
+
+    def alone(new: Callable[[], Any]) -> list[bytes]:
+        digests = []
+        for half in halves:
+            stream = new()
+            for block in half:
+                stream.update(block)
+            digests.append(stream.digest())
+        return digests
+
+    def together() -> list[bytes]:
+        first, second = Sha256(), Sha256()
+        for one, other in zip(*halves, strict=True):
+            update_both(first, one, second, other)
+        return [first.digest(), second.digest()]
+
+    ways = {"hashlib": lambda: alone(hashlib.sha256), "one": lambda: alone(Sha256), "two at once": together}
+    assert measure(f"SHA-256, {way}", ways[way], 2 * half_bytes) == alone(hashlib.sha256)
 
 
 def test_heads_scanned(measure: Measure) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
     from sidegate.native._parts import collect_parts, scan_completion
+    from sidegate.native._sha256 import Sha256, update_both
 
 __all__ = [
     "AwsChunkedDecoder",
@@ -39,17 +40,19 @@ __all__ = [
     "RowCursor",
     "Script",
     "Selection",
+    "Sha256",
     "TreeCursor",
     "collect_parts",
     "describe",
     "render_names",
     "render_rows",
     "scan_completion",
+    "update_both",
 ]
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing", "parts")
+MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing", "parts", "sha256")
 _COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
@@ -101,6 +104,7 @@ if not TYPE_CHECKING:
     IndexNode, FileHeads, PageScan = _index.IndexNode, _index.FileHeads, _index.PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
     collect_parts, scan_completion = _modules["parts"].collect_parts, _modules["parts"].scan_completion
+    Sha256, update_both = _modules["sha256"].Sha256, _modules["sha256"].update_both
 
 
 def describe() -> Selection:

@@ -1,0 +1,140 @@
+"""What both twins of SHA-256 promise: the digests of FIPS 180-4, wherever streams are split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidegate.native import select
+
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sha256.json").read_text("utf-8"))
+PROCESSOR = Path("/proc/cpuinfo")
+TWINS = ["native", "pure"]
+BLOCK_BYTES = 64
+
+
+def load(name: str) -> Any:
+    try:
+        return select({"native": "require", "pure": "off"}[name])[1]["sha256"]
+    except ModuleNotFoundError as absent:
+        pytest.skip(f"not compiled: {absent}")
+
+
+@pytest.fixture(params=TWINS)
+def twin(request: pytest.FixtureRequest) -> Any:
+    return load(request.param)
+
+
+def digest_of(twin: Any, *pieces: bytes) -> bytes:
+    stream = twin.Sha256()
+    for piece in pieces:
+        stream.update(piece)
+    return bytes(stream.digest())
+
+
+def test_two_at_once_where_the_processor_can() -> None:
+    """Else the compiled module would pass all of this by hashlib alone, and cost twice as much."""
+    if platform.machine() != "x86_64" or not PROCESSOR.exists():
+        pytest.skip("what this processor can is not known here")
+    assert load("native").pairs is ("sha_ni" in PROCESSOR.read_text("utf-8").split())
+    assert load("pure").pairs is False
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: f"{case['text'][:8]}-{case['times']}")
+def test_published_digests(twin: Any, case: dict[str, Any]) -> None:
+    data, expected = bytes.fromhex(case["text"]) * case["times"], bytes.fromhex(case["digest"])
+    assert digest_of(twin, data) == expected
+    if len(data) < 2000:
+        assert digest_of(twin, *(data[i : i + 1] for i in range(len(data)))) == expected
+    first, second = twin.Sha256(), twin.Sha256()
+    twin.update_both(first, data, second, b"with company " + data)
+    assert first.digest() == expected
+    assert second.digest() == hashlib.sha256(b"with company " + data).digest()
+
+
+@pytest.mark.parametrize("length", range(3 * BLOCK_BYTES + 2))
+def test_every_length_around_a_block(twin: Any, length: int) -> None:
+    data = Random(length).randbytes(length)
+    expected = hashlib.sha256(data).digest()
+    assert digest_of(twin, data) == expected
+    for end in range(length + 1):
+        assert digest_of(twin, data[:end], data[end:]) == expected
+
+
+@given(
+    name=st.sampled_from(TWINS),
+    lengths=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=8),
+    seed=st.integers(0, 1 << 32),
+)
+def test_two_streams_split_anywhere(name: str, lengths: list[tuple[int, int]], seed: int) -> None:
+    twin, random = load(name), Random(seed)
+    streams, definitions = [twin.Sha256(), twin.Sha256()], [hashlib.sha256(), hashlib.sha256()]
+    for both in lengths:
+        pieces = [random.randbytes(length) for length in both]
+        if random.random() < 0.3:
+            for stream, piece in zip(streams, pieces, strict=True):
+                stream.update(piece)
+        else:
+            twin.update_both(streams[0], pieces[0], streams[1], pieces[1])
+        for definition, piece in zip(definitions, pieces, strict=True):
+            definition.update(piece)
+        # Asking changes nothing.
+        assert [stream.digest() for stream in streams] == [each.digest() for each in definitions]
+
+
+@pytest.mark.parametrize("lengths", [(1 << 20, 1 << 20), (1 << 20, 100), (70_001, 1 << 20), (0, 70_001)])
+def test_long_pieces_at_odd_addresses(twin: Any, lengths: tuple[int, int]) -> None:
+    """Long enough for the GIL to be let go of."""
+    pieces = [memoryview(bytearray(Random(n).randbytes(n + 3)))[3:] for n in lengths]
+    first, second = twin.Sha256(), twin.Sha256()
+    twin.update_both(first, pieces[0], second, pieces[1])
+    assert [first.digest(), second.digest()] == [hashlib.sha256(piece).digest() for piece in pieces]
+    alone = twin.Sha256()
+    alone.update(pieces[0])
+    assert alone.digest() == first.digest()
+
+
+def test_a_length_in_bits_beyond_32_bits(twin: Any) -> None:
+    block = bytes(1 << 20)
+    stream, definition = twin.Sha256(), hashlib.sha256()
+    for _ in range(513):
+        stream.update(block)
+        definition.update(block)
+    assert stream.digest() == definition.digest()
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, lambda data: memoryview(data).cast("H")])
+def test_any_contiguous_buffer(twin: Any, buffer: Callable[[bytes], Any]) -> None:
+    data = bytes(range(200))
+    assert digest_of(twin, buffer(data)) == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [("text", TypeError), (None, TypeError), (memoryview(b"abcd")[::2], BufferError)]
+)
+def test_what_is_no_contiguous_buffer_is_refused_and_nothing_taken(
+    twin: Any, wrong: Any, error: type[Exception]
+) -> None:
+    first, second = twin.Sha256(), twin.Sha256()
+    with pytest.raises(error):
+        first.update(wrong)
+    for both in [(wrong, b"right"), (b"right", wrong)]:
+        with pytest.raises(error):
+            twin.update_both(first, both[0], second, both[1])
+    assert first.digest() == second.digest() == hashlib.sha256().digest()
+
+
+def test_one_stream_is_not_two(twin: Any) -> None:
+    stream = twin.Sha256()
+    with pytest.raises(ValueError, match="first and second are one"):
+        twin.update_both(stream, b"a", stream, b"b")
+    assert stream.digest() == hashlib.sha256().digest()
