@@ -10,7 +10,7 @@ from sidegate.gateway.activity import Activity
 from sidegate.gateway.buckets import Bucket
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.resolved import ResolvedCache
-from sidegate.gateway.threads import WorkThreads
+from sidegate.gateway.threads import Opening, WorkThreads
 from sidegate.gateway.write_queue import WriteQueue
 from sidegate.http.budget import Budget
 from sidegate.http.limits import Limits
@@ -59,13 +59,16 @@ class Context:
         """Run work that waits for disk or catalog in a thread."""
         return await self.threads.run(function)
 
-    async def run_heavy(self, function: Callable[[], T], *, last: bool = False) -> T:
+    async def run_heavy(
+        self, function: Callable[[], T], *, last: bool = False, opening: Opening | None = None
+    ) -> T:
         """Run work on many bytes in a thread that leaves the core to others.
 
         What comes of the `last` of a body may be told with that of others: their
-        writes share a transaction then.
+        writes share a transaction then.  What `opening` returns is hashed
+        before the work, with that of other work that waits.
         """
-        return await self.heavy_threads.run(function, gathers=last)
+        return await self.heavy_threads.run(function, gathers=last, opening=opening)
 
 
 async def find_writable(context: Context, bucket: str) -> WritableView:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from sidegate.gateway.context import Context, S3Request
+from sidegate.gateway.hashing import HashStep
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
 from sidegate.s3.errors import S3Error
@@ -59,12 +60,16 @@ async def receive(
             blocks, last = await body.read_here()
             if not last:
                 crowded, body.crowded = body.crowded, False
-                await context.run_heavy(partial(intake.feed, blocks, crowded=crowded))
+                await context.run_heavy(
+                    partial(intake.feed, blocks, crowded=crowded), opening=intake.opening(blocks)
+                )
                 if counts is not None:
                     counts.received_bytes += intake.news_bytes()
                 for block in cutter.free_blocks():
                     body.recycle(block)
-        result = await context.run_heavy(lambda: store(intake.finish(blocks)), last=True)
+        result = await context.run_heavy(
+            lambda: store(intake.finish(blocks)), last=True, opening=intake.opening(blocks)
+        )
     except Exception:
         # Not when cancelled: a thread may still be at work.
         cutter.close()
@@ -92,12 +97,30 @@ class _Intake:
         self._decoder = decoder
         self._cutter = cutter
         self._told_bytes = 0
+        # Payload of blocks that are out of their framing and digested, but not yet cut.
+        self._opened: list[memoryview] = []
+
+    def opening(self, blocks: list[bytes | memoryview]) -> Callable[[], HashStep] | None:
+        """Return what comes before `feed`, where hashing together with other bodies costs less."""
+        sha256 = self._decoder.sha256
+        if sha256 is None or not blocks:
+            return None
+
+        def open_blocks() -> HashStep:
+            self._opened = [memoryview(self._decoder.open(block)) for block in blocks]
+            return HashStep(sha256, self._opened)
+
+        return open_blocks
 
     def feed(self, blocks: list[bytes | memoryview], *, crowded: bool = False) -> None:
         """Verify and cut what has come; keep none of it in memory where it is crowded."""
-        for block in blocks:
-            payload = memoryview(self._decoder.feed(block))
-            give_way()
+        opened, self._opened = self._opened, []
+        for number, block in enumerate(blocks):
+            if opened:
+                payload = opened[number]
+            else:
+                payload = memoryview(self._decoder.feed(block))
+                give_way()
             self._cutter.take(payload, block)
         if crowded:
             self._cutter.spill()

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from sidegate.scheduling import work_in_background
+from sidegate.gateway.hashing import HashStep, hash_alone, hash_together
+from sidegate.scheduling import give_way, work_in_background
 
 T = TypeVar("T")
+
+Opening = Callable[[], HashStep]
+"""The first step of work: it returns what is to be hashed before the rest."""
 
 GATHER_COUNT = 4
 """Results that are told of together at most, where the work says so.  With eight bodies of 1 MiB
@@ -28,17 +33,37 @@ under way four cost 1.10 to 1.22 CPU-s/GB, eight 1.16 to 1.18, one 1.28 to 1.53 
 class _Work:
     """One piece of work and, once it is done, what came of it."""
 
-    __slots__ = ("error", "function", "future", "gathers", "loop", "result")
+    __slots__ = ("error", "function", "future", "gathers", "hashes", "loop", "opening", "result")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any], *, gathers: bool
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: Callable[[], Any],
+        opening: Opening | None,
+        *,
+        gathers: bool,
     ) -> None:
         self.loop = loop
         self.function: Callable[[], Any] | None = function
+        self.opening = opening
+        self.hashes = opening is not None
         self.gathers = gathers
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def open(self) -> HashStep | None:
+        """Do the first step, if one is left; return what is to be hashed."""
+        opening, self.opening = self.opening, None
+        try:
+            return opening() if opening is not None else None
+        except BaseException as raised:  # noqa: BLE001 - raised again where the work was given
+            self.fail(raised)
+            return None
+
+    def fail(self, error: BaseException) -> None:
+        """Have it end with this error, without what is left of it."""
+        self.error, self.function = error, None
 
     def carry_out(self) -> None:
         """Do it, and keep nothing of what it was made of."""
@@ -73,14 +98,17 @@ class WorkThreads:
     ) -> None:
         self.close()
 
-    async def run(self, function: Callable[[], T], *, gathers: bool = False) -> T:
+    async def run(
+        self, function: Callable[[], T], *, gathers: bool = False, opening: Opening | None = None
+    ) -> T:
         """Run blocking work in a thread; called on one loop only.
 
         The work runs to its end also when the caller is cancelled.  What `gathers` is told
         together with what waits behind it, after `GATHER_COUNT` of them at most, so
-        that those who wait for it go on in one turn of the loop.
+        that those who wait for it go on in one turn of the loop.  What `opening`
+        returns is hashed before, together with that of work that waits already.
         """
-        work = _Work(asyncio.get_running_loop(), function, gathers=gathers)
+        work = _Work(asyncio.get_running_loop(), function, opening, gathers=gathers)
         self._under_way += 1
         if self._under_way > len(self._threads) and len(self._threads) < self._limit:
             self._start_thread()
@@ -104,29 +132,68 @@ class WorkThreads:
     def _work(self) -> None:
         if self._niceness:
             work_in_background(self._niceness)
-        while (item := self._queue.get()) is not None:
-            loop, done = item.loop, self._carry_out(item)
+        taken: deque[_Work] = deque()
+        while (item := taken.popleft() if taken else self._queue.get()) is not None:
+            loop, done = item.loop, self._carry_out(item, taken)
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._settle, done)
+            if item.hashes:
+                # What the loop has ready of that body can be hashed with the next.
+                give_way()
             del item, done  # or they live until the next item
 
-    def _carry_out(self, work: _Work) -> list[_Work]:
-        """Do the work, and what waits behind it if it gathers; return all that is done."""
-        work.carry_out()
-        done = [work]
-        while work.gathers and len(done) < GATHER_COUNT:
-            try:
-                following = self._queue.get_nowait()
-            except Empty:
-                break
-            if following is None:
-                self._queue.put(None)  # the end is for the caller
-                break
-            work = following
+    def _carry_out(self, work: _Work, taken: deque[_Work]) -> list[_Work]:
+        """Do the work, and what waits behind it if it gathers; return all that is done.
+
+        `taken` is work that this thread has taken from the queue besides.
+        """
+        done: list[_Work] = []
+        while True:
+            if work.opening is not None:
+                self._hash(work, taken)
             work.carry_out()
             done.append(work)
-        return done
+            if not work.gathers or len(done) == GATHER_COUNT:
+                return done
+            following = self._waiting(taken)
+            if following is None:
+                return done
+            work = following
+
+    def _hash(self, work: _Work, taken: deque[_Work]) -> None:
+        """Open the work and hash what comes of it, with what waits behind it.
+
+        Where there is a thread for each, all are hashed alone: at the same time.
+        """
+        step = work.open()
+        if step is None:
+            return
+        following = self._waiting(taken) if self._under_way > len(self._threads) else None
+        if following is not None:
+            taken.appendleft(following)
+        partner = following.open() if following is not None else None
+        try:
+            if partner is None:
+                hash_alone(step)
+            else:
+                hash_together(step, partner)
+        except BaseException as raised:  # noqa: BLE001 - raised again where the work was given
+            work.fail(raised)
+            if following is not None and partner is not None:
+                following.fail(raised)
+
+    def _waiting(self, taken: deque[_Work]) -> _Work | None:
+        """Take the work that is next, if there is any now."""
+        if taken:
+            return taken.popleft()
+        try:
+            following = self._queue.get_nowait()
+        except Empty:
+            return None
+        if following is None:
+            self._queue.put(None)  # the end is for the caller
+        return following
 
     def _settle(self, done: list[_Work]) -> None:
         self._under_way -= len(done)

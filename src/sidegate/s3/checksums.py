@@ -2,7 +2,8 @@
 
 Decides how each algorithm is computed, incrementally and from parts.  It does
 not know where a value was sent.  Sources: Amazon S3 User Guide "Checking object
-integrity"; CRCs come from isal and awscrt, the rest from hashlib.
+integrity"; CRCs come from isal and awscrt, SHA-256 from
+`sidegate.native`, the rest from hashlib.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Final, Protocol
 
 from awscrt.checksums import combine_crc32, combine_crc32c, combine_crc64nvme, crc32c, crc64nvme
 from isal.isal_zlib import crc32
+
+from sidegate.native import Sha256
 
 BytesLike = bytes | bytearray | memoryview
 
@@ -97,7 +100,7 @@ ALGORITHMS: Final[dict[str, Algorithm]] = {
         Algorithm("crc32c", "ChecksumCRC32C", 4, _new_crc32c, combine_crc32c),
         Algorithm("crc64nvme", "ChecksumCRC64NVME", 8, _new_crc64nvme, combine_crc64nvme),
         Algorithm("sha1", "ChecksumSHA1", 20, _new_sha1),
-        Algorithm("sha256", "ChecksumSHA256", 32, hashlib.sha256),
+        Algorithm("sha256", "ChecksumSHA256", 32, Sha256),
     )
 }
 BY_XML_NAME: Final = {algorithm.xml_name: algorithm for algorithm in ALGORITHMS.values()}

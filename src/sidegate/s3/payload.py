@@ -11,11 +11,10 @@ Payload in Multiple Chunks"; codes as measured on AWS by versitygw (#1600,
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 
-from sidegate.native import AwsChunkedDecoder
+from sidegate.native import AwsChunkedDecoder, Sha256
 from sidegate.native.framing import FramingError, FramingKind
 from sidegate.s3.checksums import (
     ALGORITHMS,
@@ -78,7 +77,10 @@ class PayloadDecoder:
     ) -> None:
         self._framing = framing
         self._hashers = hashers
-        self._updates = [hasher.update for hasher in hashers.values()]
+        sha256 = hashers.get("sha256")
+        self.sha256 = sha256 if isinstance(sha256, Sha256) else None
+        """What takes the payload of `open` as well, or None where no SHA-256 is wanted."""
+        self._updates = [hasher.update for hasher in hashers.values() if hasher is not self.sha256]
         self._expected = expected
         self._trailer = trailer
         self._announced = announced
@@ -114,7 +116,7 @@ class PayloadDecoder:
         wanted = {*expected, *checksums, *((trailer,) if trailer in ALGORITHMS else ())}
         hashers = {name: ALGORITHMS[name].new() for name in wanted}
         if not streaming and _SHA256_HEX(mode):
-            hashers.setdefault("sha256", hashlib.sha256())
+            hashers.setdefault("sha256", Sha256())
             expected["content-sha256"] = bytes.fromhex(mode.decode())
         content_md5 = headers.text(b"content-md5")
         if content_md5 is not None:
@@ -133,7 +135,7 @@ class PayloadDecoder:
     @property
     def digests_needed(self) -> bool:
         """Whether `feed` hashes; then large blocks are better fed in a thread."""
-        return bool(self._updates)
+        return bool(self._hashers)
 
     @property
     def framed(self) -> bool:
@@ -146,7 +148,17 @@ class PayloadDecoder:
         return self._decoded_bytes
 
     def feed(self, block: BytesLike) -> BytesLike:
+        """Return the payload in `block`, digested; see `open`."""
+        data = self.open(block)
+        if self.sha256 is not None:
+            self.sha256.update(data)
+        return data
+
+    def open(self, block: BytesLike) -> BytesLike:
         """Return the payload in `block`: the block itself unless framed.
+
+        All is done but SHA-256: where `sha256` is not None, the caller updates
+        it with what this returns, in order.
 
         Framing is taken off in place where the block can be written to: the
         payload is then at its front.
