@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import itertools
 import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPResponse
+from typing import cast
 from xml.etree import ElementTree
 
 from sidegate.gateway.namespace import Namespace
@@ -77,12 +79,23 @@ class Answer:
         return self.headers["etag"]
 
 
+class _Kept(io.BufferedReader):
+    """A reader that outlives the answers read from it: it may hold the start of the next one."""
+
+    def makefile(self, *_: object) -> _Kept:
+        return self
+
+    def close(self) -> None:
+        """Do nothing: the socket is closed by the client."""
+
+
 class Client:
     """One keep-alive connection; opened anew when the server closed it."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._socket: socket.socket | None = None
+        self._reader: _Kept | None = None
 
     def another(self) -> Client:
         """A client of the same gateway, with a connection of its own."""
@@ -124,7 +137,9 @@ class Client:
 
     def read(self, method: str = "GET") -> Answer:
         """Read the answer to a request that was sent by hand."""
-        response = HTTPResponse(self.connect(), method=method)
+        if self._reader is None:
+            self._reader = _Kept(socket.SocketIO(self.connect(), "r"))
+        response = HTTPResponse(cast("socket.socket", self._reader), method=method)
         response.begin()
         body = response.read()
         headers = {name.lower(): value for name, value in response.getheaders()}
@@ -137,7 +152,7 @@ class Client:
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
-            self._socket = None
+            self._socket = self._reader = None
 
     # -- what most tests do ------------------------------------------------
 
