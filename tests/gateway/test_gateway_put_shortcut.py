@@ -1,4 +1,4 @@
-"""Small PUTs: the short way and the long way give the same answers and the same objects.
+"""Plain PUTs: the short way and the long way give the same answers and the same objects.
 
 Two gateways over one namespace: one takes the shortcut where it can, the other
 never does.  Only Date and the number in the request id may differ.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,11 @@ def ways(
         def begin(self, *arguments: Any) -> bool:
             taken.append(super().begin(*arguments))
             return taken[-1]
+
+        def receiver(self, *arguments: Any) -> Any:
+            found = super().receiver(*arguments)
+            taken.append(found is not None)
+            return found
 
     options: dict[str, Any] = {"base_domains": ("s3.test",), "md5_tags": request.param}
     with monkeypatch.context() as patch:
@@ -111,6 +117,14 @@ SDK = {
     "X-Amz-Date": "20261101T120000Z",
     "Authorization": "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0",
     "amz-sdk-request": "attempt=1",
+}
+
+# How the digests that a header carries are made of another body.
+_OF_BODY = {SHA256.hexdigest(), b64(MD5.digest()), b64(SHA256.digest())}
+_DIGESTS: dict[str, Callable[[bytes], str]] = {
+    "x-amz-content-sha256": lambda body: hashlib.sha256(body).hexdigest(),
+    "content-md5": lambda body: b64(hashlib.md5(body).digest()),
+    "x-amz-checksum-sha256": lambda body: b64(hashlib.sha256(body).digest()),
 }
 
 TAKEN: dict[str, tuple[str, dict[str, str]]] = {
@@ -180,18 +194,85 @@ def test_all_else_is_left_to_the_long_way(ways: Ways, name: str) -> None:
     assert not any(ways.taken)
 
 
-def test_bodies_that_are_not_here_or_too_long_are_left(ways: Ways) -> None:
-    large = noise(70_000, "large")
-    both(ways, put("/out/large", large))
-    connection = ways.short.connect()
-    data = put("/out/late")
-    connection.sendall(data[:-1])
-    assert ways.short.another().put("/out/empty", b"").status == 200
-    connection.sendall(data[-1:])
-    assert ways.short.read("PUT").status == 200
+@pytest.mark.parametrize("size", [64 << 10, 1_500_001])
+@pytest.mark.parametrize("name", TAKEN)
+def test_bodies_that_are_still_to_come_take_it_too(ways: Ways, name: str, size: int) -> None:
+    target, headers = TAKEN[name]
+    body = noise(size, "large")
+    headers = {
+        key: _DIGESTS[key.lower()](body) if value in _OF_BODY else value for key, value in headers.items()
+    }
+    lines = Client.render_head("PUT", target, headers, body)
+    if "host" in headers:
+        lines = lines.replace(b"host: 127.0.0.1\r\n", b"", 1)
+    answer = both(ways, lines + body)
+    assert answer.startswith(b"HTTP/1.1 200 ")
     assert ways.taken == [True]
-    assert ways.short.get("/out/large").body == large
-    assert ways.short.get("/out/late").body == BODY
+    [(key, short)] = ways.staging.files()
+    assert ways.short.get("/out/" + key.replace(" ", "%20").replace("é", "%C3%A9")).body == body
+    raw(ways.short, lines + body)
+    [(_, again)] = ways.staging.files()
+    assert (again.tag, again.extents, again.attributes) == (short.tag, short.extents, short.attributes)
+    for counts in ways.traffic:
+        assert counts.written_keys == {key}
+        assert counts.received_bytes % size == 0 < counts.received_bytes
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_all_else_is_left_whatever_its_size(ways: Ways, name: str) -> None:
+    target, headers = LEFT[name]
+    answer = both(ways, put(target, noise(200_000, "large"), headers))
+    # What only the whole body shows is found on the short way too.
+    assert any(ways.taken) is name.startswith("wrong ")
+    stored = name in ("user metadata", "stored header", "last one")
+    assert answer.startswith(b"HTTP/1.1 200 ") is stored
+    assert len(list(ways.staging.files())) == stored
+
+
+@pytest.mark.parametrize("size", [4096, 200_000])
+def test_bodies_that_come_late_take_the_short_way(ways: Ways, size: int) -> None:
+    body = noise(size, "late")
+    data = put("/out/late", body)
+    for edge in (len(data) - size, len(data) - size + 1, len(data) - 1):
+        connection = ways.short.connect()
+        connection.sendall(data[:edge])
+        assert ways.short.another().put("/out/empty", b"").status == 200
+        connection.sendall(data[edge:])
+        assert ways.short.read("PUT").status == 200
+        assert ways.short.get("/out/late").body == body
+    assert ways.taken == [True] * 6
+
+
+def test_a_client_that_goes_away_in_a_body_leaves_nothing(ways: Ways) -> None:
+    data = put("/out/gone", noise(200_000, "gone"))
+    for edge in (len(data) - 200_000, len(data) - 100_000, len(data) - 1):
+        for close in (Client.close, lambda client: client.connect().shutdown(socket.SHUT_WR)):
+            ways.short.connect().sendall(data[:edge])
+            close(ways.short)
+            assert close is Client.close or ways.short.read("PUT").status == 400
+    assert ways.short.ask("GET", "/out/gone").status == 404
+    assert ways.taken == [True] * 6
+
+
+def test_a_body_that_is_longer_than_it_says_is_followed_by_a_request_that_is_none(ways: Ways) -> None:
+    body = noise(200_000, "long")
+    for client in (ways.short, ways.long):
+        client.connect().sendall(put("/out/k", body) + b"GET \0 HTTP/1.1\r\n\r\n")
+        assert client.read("PUT").status == 200
+        assert client.read("PUT").status == 400
+        client.close()
+    assert ways.short.get("/out/k").body == body
+    assert ways.taken == [True]
+
+
+def test_large_bodies_among_other_requests_are_answered_in_order(ways: Ways) -> None:
+    one, two = noise(200_000, "one"), noise(1_500_000, "two")
+    get = Client.render_head("GET", "/out/a")
+    ways.short.connect().sendall(put("/out/a", one) + get + put("/out/b", two) + put("/out/a", b"x") + get)
+    answers = [ways.short.read(method) for method in ("PUT", "GET", "PUT", "PUT", "GET")]
+    assert [answer.status for answer in answers] == [200] * 5
+    assert (answers[1].body, answers[4].body) == (one, b"x")
+    assert ways.short.get("/out/b").body == two
 
 
 def test_requests_that_come_together_are_answered_in_order(ways: Ways) -> None:

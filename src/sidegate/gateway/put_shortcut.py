@@ -1,29 +1,34 @@
-"""Small PUTs stored without parser, task or thread of their own.
+"""Plain PUTs stored without parser and handler.
 
-For what clients upload by the thousand: a PUT whose body came with its head,
-with nothing to decide but its content type and the digests it may carry.
-Everything else is left to `Gateway.handle`, which gives the same answers, byte
-for byte.
+For what clients upload by the thousand: a PUT with nothing to decide but its
+content type and the digests it may carry.  One whose small body came with its
+head needs neither a task nor a thread of its own; any other body is received as
+the handler does.  Everything else is left to `Gateway.handle`, which gives the
+same answers, byte for byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from sidegate.errors import SidegateError
 from sidegate.gateway.context import Context
 from sidegate.gateway.objects import attributes_of
+from sidegate.gateway.receiving import Upload
 from sidegate.gateway.shortcut import PARAMETERS, REQUEST_ID_NAME, split_path
 from sidegate.gateway.small_bodies import SMALL_BYTES
 from sidegate.gateway.traffic import BucketTraffic
-from sidegate.http.message import Response
-from sidegate.http.shortcut import Outcome
+from sidegate.gateway.writes import PutTarget, receive_object
+from sidegate.http.errors import BodyTruncated
+from sidegate.http.message import Body, Response
+from sidegate.http.shortcut import Found, Outcome, ReceivePut
 from sidegate.pfs.catalog.groups import Ticket
 from sidegate.pfs.files import Attributes
 from sidegate.pfs.ids import Buffer
 from sidegate.pfs.staged_writes import SmallFile
+from sidegate.pfs.views import WritableView
 from sidegate.s3.checksums import ALGORITHMS
 from sidegate.s3.headers import Headers
 from sidegate.s3.names import check_key
@@ -37,6 +42,14 @@ _CHECKSUMS = tuple(f"x-amz-checksum-{name}".encode() for name in ALGORITHMS)
 _NO_DIGEST = (None, b"UNSIGNED-PAYLOAD")
 # A digest that is sent empty is malformed, and none at all is not.
 _NOTHING_SENT = (None,) * (1 + len(_CHECKSUMS))
+
+
+class _PlainPut(NamedTuple):
+    """Where a plain PUT goes and where it is counted."""
+
+    view: WritableView
+    key: str
+    counts: BucketTraffic | None
 
 
 class PutShortcut:
@@ -76,30 +89,21 @@ class PutShortcut:
         self._next_number = next_number
         self._refuse = refuse
 
-    def begin(
-        self, found: tuple[Any, ...], head: bytes, body: bytes, answer: Callable[[Outcome], None]
-    ) -> bool:
+    def begin(self, found: Found, head: bytes, body: bytes, answer: Callable[[Outcome], None]) -> bool:
         """Begin to store what the scanner found, or return False to leave it."""
-        bucket_name, key = split_path(found[2], found[3], self._base_domains)
-        bucket = self._peek(bucket_name)
-        if bucket is None or not key:
+        put = self._understand(found)
+        if put is None:
             return False
         try:
-            check_key(key)
-            view = bucket.writable()
-            verified = self._verify(found, body)
+            plain, digests = self._verify(found, body)
         except SidegateError:
             return False  # the handler says what is wrong
-        if verified is None:
-            return False
-        plain, digests = verified
-        counts = self._counts_by_name.get(bucket_name)
-        if counts is not None:
-            counts.received_bytes += len(body)
+        if put.counts is not None:
+            put.counts.received_bytes += len(body)
         store = self._context.store
         write = SmallFile(
-            view,
-            key,
+            put.view,
+            put.key,
             plain,
             chunks=store.chunks,
             attributes=_attributes(found[6], digests.checksums if digests is not None else ()),
@@ -108,7 +112,7 @@ class PutShortcut:
 
         def committed(ticket: Ticket[str]) -> None:
             try:
-                outcome = self._outcome(ticket, head, key, counts, digests)
+                outcome = self._outcome(ticket, head, put, digests)
             except Exception as error:  # noqa: BLE001 - without an answer the connection would wait for ever
                 outcome = error
             answer(outcome)
@@ -116,42 +120,82 @@ class PutShortcut:
         self._context.writes.begin(write, committed)
         return True
 
-    def _verify(self, found: tuple[Any, ...], body: bytes) -> tuple[Buffer, PayloadDigests | None] | None:
-        """Return what a body carries and what is known of it; None to leave it.  Raises S3Error."""
-        mode = found[7]
-        values = found[7:]
-        if mode in _NO_DIGEST and values[1:] == _NOTHING_SENT and not self._context.md5_tags:
-            return body, None
-        if mode is not None and mode.startswith(b"STREAMING-"):
+    def receiver(self, found: Found, head: bytes) -> ReceivePut | None:
+        """Return what stores the PUT that the scanner found, whose body is still to come."""
+        put = self._understand(found)
+        if put is None:
             return None
-        named = zip(self.wanted_headers[1:], values, strict=True)
-        headers = Headers([(name, value) for name, value in named if value is not None])
-        decoder = PayloadDecoder.from_headers(headers, len(body), md5=self._context.md5_tags)
+        try:
+            decoder = self._decoder(found)
+        except SidegateError:
+            return None  # the handler says what is wrong
+        return partial(self._receive, put, decoder, _metadata(found[6]), head)
+
+    async def _receive(
+        self, put: _PlainPut, decoder: PayloadDecoder, metadata: ObjectMetadata, head: bytes, body: Body
+    ) -> Response:
+        """Read the body, store it and return the answer; raises BodyTruncated."""
+        upload, target = Upload(body, decoder, put.counts), PutTarget(put.view, put.key, metadata)
+        try:
+            tag, digests = await receive_object(self._context, upload, target)
+        except BodyTruncated:
+            raise
+        except SidegateError as error:
+            return self._refuse(error, head)
+        return Response(200, raw_headers=self._stored_lines(put, tag, digests))
+
+    def _understand(self, found: Found) -> _PlainPut | None:
+        """Return where a PUT goes, None to leave it."""
+        bucket_name, key = split_path(found[2], found[3], self._base_domains)
+        bucket = self._peek(bucket_name)
+        mode = found[7]
+        if bucket is None or not key or (mode is not None and mode.startswith(b"STREAMING-")):
+            return None
+        try:
+            check_key(key)
+            return _PlainPut(bucket.writable(), key, self._counts_by_name.get(bucket_name))
+        except SidegateError:
+            return None  # the handler says what is wrong
+
+    def _verify(self, found: Found, body: bytes) -> tuple[Buffer, PayloadDigests | None]:
+        """Return what a body carries and what is known of it.  Raises S3Error."""
+        if found[7] in _NO_DIGEST and found[8:] == _NOTHING_SENT and not self._context.md5_tags:
+            return body, None
+        decoder = self._decoder(found)
         return decoder.feed(body), decoder.finish()
 
+    def _decoder(self, found: Found) -> PayloadDecoder:
+        """Return what verifies a body.  Raises S3Error for what its head says."""
+        named = zip(self.wanted_headers[1:], found[7:], strict=True)
+        headers = Headers([(name, value) for name, value in named if value is not None])
+        return PayloadDecoder.from_headers(headers, found[5], md5=self._context.md5_tags)
+
     def _outcome(
-        self,
-        ticket: Ticket[str],
-        head: bytes,
-        key: str,
-        counts: BucketTraffic | None,
-        digests: PayloadDigests | None,
+        self, ticket: Ticket[str], head: bytes, put: _PlainPut, digests: PayloadDigests | None
     ) -> Outcome:
         """Return what became of a write: lines of the answer, a refusal, or what went wrong."""
         if isinstance(ticket.error, SidegateError):
             return self._refuse(ticket.error, head)
         if ticket.error is not None:
             return ticket.error
-        if counts is not None:
-            counts.count_put(key)
-        echo = b"" if digests is None else _lines(digests.echo_headers())
-        return self._lines % (self._next_number(), ticket.result().encode(), echo)
+        return self._stored_lines(put, ticket.result(), digests)
+
+    def _stored_lines(self, put: _PlainPut, tag: str, digests: PayloadDigests | None) -> bytes:
+        """Count what was stored; return the lines of its answer."""
+        if put.counts is not None:
+            put.counts.count_put(put.key)
+        echo = _lines(digests.echo_headers()) if digests is not None else b""
+        return self._lines % (self._next_number(), tag.encode(), echo)
+
+
+@lru_cache(maxsize=256)
+def _metadata(content_type: bytes | None) -> ObjectMetadata:
+    return ObjectMetadata(content_type.decode() if content_type else None)
 
 
 @lru_cache(maxsize=256)
 def _attributes(content_type: bytes | None, checksums: tuple[tuple[str, str], ...]) -> Attributes:
-    metadata = ObjectMetadata(content_type.decode() if content_type else None)
-    return attributes_of(metadata, checksums)
+    return attributes_of(_metadata(content_type), checksums)
 
 
 def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.hashing import HashStep
+from sidegate.gateway.traffic import BucketTraffic
+from sidegate.http.message import Body
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
 from sidegate.s3.errors import S3Error
@@ -26,6 +28,14 @@ MAX_OBJECT_BYTES = 50 << 40
 """API_PutObject and multipart limits: an object is at most 50 TB; we count in TiB."""
 
 
+class Upload(NamedTuple):
+    """A body on its way in, what it must hold to, and where it is counted."""
+
+    body: Body
+    decoder: PayloadDecoder
+    counts: BucketTraffic | None
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A body that is stored and verified, but belongs to nothing yet."""
@@ -34,9 +44,18 @@ class Received:
     digests: PayloadDigests
 
 
-async def receive(
-    context: Context, request: S3Request, store: Callable[[Received], T], *, checksums: tuple[str, ...] = ()
-) -> T:
+def begin_upload(context: Context, request: S3Request, *, checksums: tuple[str, ...] = ()) -> Upload:
+    """Return the upload that a request brings, nothing of it read yet.  Raises S3Error."""
+    check_length(request)
+    decoder = PayloadDecoder.from_headers(
+        request.headers, request.body.length, md5=context.md5_tags, checksums=checksums
+    )
+    traffic = context.namespace.traffic
+    counts = traffic.by_name.get(request.bucket) if traffic is not None else None
+    return Upload(request.body, decoder, counts)
+
+
+async def receive(context: Context, upload: Upload, store: Callable[[Received], T]) -> T:
     """Read, verify and store the body, then return what `store` makes of it.
 
     `store` runs in the same thread as the last block, only when everything
@@ -44,15 +63,9 @@ async def receive(
     Raises S3Error for what the client did wrong, BodyTruncated when it went
     away; what was stored until then is garbage.
     """
-    check_length(request)
-    decoder = PayloadDecoder.from_headers(
-        request.headers, request.body.length, md5=context.md5_tags, checksums=checksums
-    )
+    body, decoder, counts = upload
     cutter = context.store.cutter()
-    traffic = context.namespace.traffic
-    counts = traffic.by_name.get(request.bucket) if traffic is not None else None
     intake = _Intake(decoder, cutter)
-    body = request.body
     blocks: list[bytes | memoryview] = []
     last = False
     try:

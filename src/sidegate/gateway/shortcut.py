@@ -9,14 +9,13 @@ where keys are to be verified.  Both give the same answers, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from sidegate.gateway.context import Context
 from sidegate.gateway.reads import SMALL_BYTES, raw_segments
 from sidegate.gateway.resolved import ResolvedObject
 from sidegate.gateway.traffic import BucketTraffic
 from sidegate.http.message import FileSegment
-from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, StreamedAnswer
+from sidegate.http.shortcut import Answer, FileAnswer, Found, Opening, PutShortcut, StreamedAnswer
 from sidegate.pfs.layout import Layout
 from sidegate.s3.target import bucket_of_host
 
@@ -64,7 +63,7 @@ class ReadShortcut:
         self.puts = puts
         self._part = start + b"content-range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%b"
 
-    def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
+    def answer(self, found: Found, opening: Opening) -> Answer | None:
         """Answer what the scanner found, or None to leave it."""
         _, is_head, path, host, first, last, if_match, checksum_mode = found
         bucket_name, key = split_path(path, host, self._base_domains)

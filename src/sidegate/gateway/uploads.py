@@ -15,7 +15,7 @@ from blake3 import blake3
 from sidegate.errors import NotFound, SidegateError
 from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
 from sidegate.gateway.objects import attributes_of, checksum_columns, checksums_of
-from sidegate.gateway.receiving import Received, receive
+from sidegate.gateway.receiving import Received, begin_upload, receive
 from sidegate.gateway.writes import expectation, find_copy_source
 from sidegate.http.message import Response
 from sidegate.native import collect_parts
@@ -82,7 +82,7 @@ async def upload_part(context: Context, request: S3Request) -> Response:
         return record, received
 
     wanted = (algorithm,) if algorithm else ()
-    record, received = await receive(context, request, describe, checksums=wanted)
+    record, received = await receive(context, begin_upload(context, request, checksums=wanted), describe)
     await context.run(lambda: _put_part(context, upload.id, part.part_number, record))
     return Response(200, [(b"etag", format_etag(record.tag)), *received.digests.echo_headers()])
 

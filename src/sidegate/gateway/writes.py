@@ -8,12 +8,13 @@ the write visible.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from sidegate.errors import SidegateError
 from sidegate.gateway.context import Context, S3Request, find_writable, read_document, xml_response
 from sidegate.gateway.errors import as_s3_error
 from sidegate.gateway.objects import attributes_of, checksums_of, part_sizes_of
-from sidegate.gateway.receiving import Received, check_length, receive
+from sidegate.gateway.receiving import Received, Upload, begin_upload, receive
 from sidegate.gateway.small_bodies import is_small, read_whole, verify
 from sidegate.http.message import Response
 from sidegate.pfs.files import FileRecord
@@ -31,62 +32,72 @@ from sidegate.s3.documents import DeleteDocument, parse_delete
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
 from sidegate.s3.names import check_key
+from sidegate.s3.objects import ObjectMetadata
 from sidegate.s3.payload import PayloadDigests
 from sidegate.s3.responses import render_copy_object, render_delete
-from sidegate.s3.writing import CopySource, PutRequest, parse_copy, parse_put
+from sidegate.s3.writing import CopySource, parse_copy, parse_put
 
 
 async def put_object(context: Context, request: S3Request) -> Response:
     """Store one object; raises S3Error."""
     put = parse_put(request.target, request.headers)
     view = await find_writable(context, request.bucket)
-    check_length(request)
-    small = is_small(request)
-    whole = request.body.take_whole() if small else None
+    upload = begin_upload(context, request)
+    target = PutTarget(view, request.key, put.metadata, expectation(put.conditions))
+    whole = request.body.take_whole() if is_small(request.body.length) else None
     if whole is not None:
-        tag, digests = await _store_small(context, request, put, view, whole)
+        tag, digests = await _store_small(context, upload, target, whole)
     else:
-        # From here on a client may be slow, and its upload holds the quiet time.
-        with context.activity.writing(view.scope):
-            if small:
-                whole = await read_whole(request)
-                tag, digests = await _store_small(context, request, put, view, whole)
-            else:
-                tag, digests = await _store_large(context, request, put, view)
+        tag, digests = await receive_object(context, upload, target)
     return Response(200, [(b"etag", format_etag(tag)), *digests.echo_headers()])
 
 
+class PutTarget(NamedTuple):
+    """Where an upload goes, what is kept with it, and on what condition."""
+
+    view: WritableView
+    key: str
+    metadata: ObjectMetadata
+    expect: Expectation | None = None
+
+
+async def receive_object(context: Context, upload: Upload, target: PutTarget) -> tuple[str, PayloadDigests]:
+    """Store an upload that is still arriving; return its tag.  Raises S3Error, BodyTruncated."""
+    # A client may be slow, and its upload holds the quiet time.
+    with context.activity.writing(target.view.scope):
+        if is_small(upload.body.length):
+            return await _store_small(context, upload, target, await read_whole(upload.body))
+        return await _store_large(context, upload, target)
+
+
 async def _store_small(
-    context: Context, request: S3Request, put: PutRequest, view: WritableView, whole: bytes
+    context: Context, upload: Upload, target: PutTarget, whole: bytes
 ) -> tuple[str, PayloadDigests]:
-    plain, digests = verify(context, request, whole)
-    store = context.store
+    plain, digests = verify(upload, whole)
     write = SmallFile(
-        view,
-        request.key,
+        target.view,
+        target.key,
         plain,
-        chunks=store.chunks,
-        attributes=attributes_of(put.metadata, digests.checksums),
+        chunks=context.store.chunks,
+        attributes=attributes_of(target.metadata, digests.checksums),
         tag=digests.md5_hex if context.md5_tags else None,
-        expect=expectation(put.conditions),
+        expect=target.expect,
     )
     return await context.writes.submit(write), digests
 
 
-async def _store_large(
-    context: Context, request: S3Request, put: PutRequest, view: WritableView
-) -> tuple[str, PayloadDigests]:
+async def _store_large(context: Context, upload: Upload, target: PutTarget) -> tuple[str, PayloadDigests]:
     def describe(received: Received) -> tuple[FileRecord, PayloadDigests]:
         digests = received.digests
         record = context.store.record(
             received.extents,
-            attributes=attributes_of(put.metadata, digests.checksums),
+            attributes=attributes_of(target.metadata, digests.checksums),
             tag=digests.md5_hex if context.md5_tags else None,
         )
         return record, digests
 
-    record, digests = await receive(context, request, describe)
-    await context.writes.submit(StagedFile(view, request.key, record, expectation(put.conditions)))
+    record, digests = await receive(context, upload, describe)
+    await context.writes.submit(StagedFile(target.view, target.key, record, target.expect))
     return record.tag, digests
 
 

@@ -3,7 +3,8 @@
 Joins the receiving half (`intake`) and the sending half (`sender`): decides
 which request is next, what its response's head says, what becomes of an
 unread body, and when a silent peer has had its time.  Handlers are called
-from here and nowhere else.
+from here and nowhere else; what needs none is the business of
+`plain_connection`.
 
 When the peer vanishes, a handler's task goes on: it may be committing what
 it has read.  Its Body.read raises and its response is dropped.  A task that
@@ -22,15 +23,13 @@ from sidegate.http.errors import Reason, Rejected
 from sidegate.http.head import CONTINUE
 from sidegate.http.intake import Intake
 from sidegate.http.low_water import LowWaterMark
-from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Request, Response
+from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Handler, Request, Response
 from sidegate.http.patience import Patience, Wait
 from sidegate.http.peer import render_address
 from sidegate.http.phases import PHASE_WAITS, Phase
-from sidegate.http.plain_puts import STORING, render_stored
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
-from sidegate.http.shortcut import FileAnswer, Outcome, Shortcut, StreamedAnswer
 
 _log = logging.getLogger("sidegate.http")
 
@@ -53,7 +52,6 @@ class Connection(asyncio.BufferedProtocol):
         "_responder",
         "_sender",
         "_service",
-        "_shortcut",
         "_transport",
     )
 
@@ -61,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
     _intake: Intake
     _sender: Sender
     _responder: Responder
-    _shortcut: Shortcut | None
+    _handler: Handler
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -92,9 +90,10 @@ class Connection(asyncio.BufferedProtocol):
         if handler is None:
             transport.abort()
         else:
-            self._handler = handler
-            # Who refuses all must be asked.
-            self._shortcut = service.shortcut if handler is service.handler else None
+            self._serve(handler)
+
+    def _serve(self, handler: Handler) -> None:
+        self._handler = handler
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by the transport for room to receive into."""
@@ -102,23 +101,26 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by the transport when bytes are in that room."""
+        self._take_received(nbytes, 0)
+
+    def _take_received(self, count: int, start: int) -> None:
+        """Take what is in the room, up to `count`; what precedes `start` was taken elsewhere."""
         intake = self._intake
-        self._received_bytes += nbytes
-        taken = 0
-        if intake.fresh and self._shortcut is not None and self._current is None:
-            taken = self._take_plain(self._shortcut, nbytes)
-            if taken == nbytes:
-                return
-        intake.received(nbytes, taken)
+        self._received_bytes += count
+        intake.received(count, start)
         self._mark.expect(intake.owed_bytes)
         if self._phase is Phase.OPEN:
             if self._current is None:
                 self._dispatch()
-            if (intake.arrived or intake.body is not None) and self._reading and intake.full:
-                self._reading = False
-                self._transport.pause_reading()
+            self._pause_if_full()
         elif self._phase is Phase.DRAINING:
-            self._drain(nbytes)
+            self._drain(count)
+
+    def _pause_if_full(self) -> None:
+        intake = self._intake
+        if (intake.arrived or intake.body is not None) and self._reading and intake.full:
+            self._reading = False
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Called by the transport when the peer will send no more."""
@@ -181,68 +183,6 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._reading = True
         self._transport.resume_reading()
-
-    # Requests that need no parser and no handler.
-
-    def _take_plain(self, shortcut: Shortcut, end: int) -> int:
-        """Take the plain requests at the start of the receive buffer; return where they end.
-
-        There is no request in hand and no other has arrived.
-        """
-        service = self._service
-        scan, opening = service.scan_head, service.renderer.opening
-        start = 0
-        self._dispatching = True
-        try:
-            while start < end and self._current is None and not (self._sender.paused or service.draining):
-                found = scan(start, end)
-                if found is None:
-                    start = self._take_put(start, end)
-                    break
-                answer = shortcut.answer(found, opening)
-                if answer is None:
-                    break
-                start = found[0]
-                self._intake.head_count += 1
-                if type(answer) is bytes:
-                    self._transport.write(answer)
-                elif type(answer) is not FileAnswer or not self._sender.send_file(answer.head, answer.file):
-                    self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))
-        except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
-            _log.exception("a shortcut failed")
-        finally:
-            self._dispatching = False
-        return start
-
-    def _take_put(self, start: int, end: int) -> int:
-        """Begin to store a plain PUT that is here whole; return where it ends, `start` if there is none."""
-        puts = self._service.puts
-        stop = puts.take(start, end, self._stored) if puts is not None else start
-        if stop > start:
-            self._intake.head_count += 1
-            self._current = STORING
-        return stop
-
-    def _stored(self, outcome: Outcome) -> None:
-        """Answer a plain PUT."""
-        service = self._service
-        if service.puts is not None:
-            service.puts.ended()
-        usual = self._phase is Phase.OPEN and not (service.draining or self._transport.is_closing())
-        if isinstance(outcome, BaseException):
-            self._fail(outcome)
-        elif isinstance(outcome, Response):
-            self._respond(outcome)
-        elif usual:
-            self._current = None
-            self._transport.write(render_stored(service.renderer, outcome))
-            self._next()
-        else:
-            self._respond(Response(200, raw_headers=outcome))
-
-    def _stream(self, path: str, answer: FileAnswer | StreamedAnswer) -> None:
-        request = self._current = Request("GET", path.encode(), "1.1", [], NO_BODY, "")
-        self._responder.stream(request, answer)
 
     # Requests, one after the other.
 

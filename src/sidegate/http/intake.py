@@ -62,6 +62,7 @@ class Intake:
         "_mode",
         "_owner",
         "_parser",
+        "_parser_stale",
         "_peer",
         "_pool",
         "_receive_view",
@@ -84,6 +85,8 @@ class Intake:
         self._peer = peer
         self._receive_view = means.receive_view
         self._parser = means.parsers(self, means.limits)
+        # Whether the parser has seen a head whose body goes past it.
+        self._parser_stale = False
         self._mode = Mode.PARSE
         self._last_head = False
         self._block = NO_BLOCK
@@ -121,7 +124,7 @@ class Intake:
                 self.window = self._receive_view[: min(self._remaining, STARVED_BYTES)]
         return self.window or self._receive_view
 
-    def _begin_block(self, size_bytes: int, begun: bytes = b"") -> None:
+    def _begin_block(self, size_bytes: int, begun: bytes | memoryview = b"") -> None:
         self._block = self._pool.take(size_bytes)
         self._block_view = memoryview(self._block)[: len(begun) + self._remaining]
         self._filled = len(begun)
@@ -246,7 +249,10 @@ class Intake:
             return
         if self.body is not None:
             if self.body.length is not None:
-                self._begin_blocks(self.body, data[consumed:])
+                self._parser_stale = True
+                if consumed < len(data):
+                    self.body_received(bytes(data[consumed:][: self._remaining]))
+                self._begin_blocks(self.body, self.body.take_pieces())
             else:
                 self.starved = not self.body.has_credit(len(self._receive_view))
         elif self._last_head:
@@ -295,16 +301,27 @@ class Intake:
 
     # Bodies that do not.
 
-    def _begin_blocks(self, body: IncomingBody, more: memoryview) -> None:
-        if len(more):
-            self.body_received(bytes(more[: self._remaining]))
-        begun = body.take_pieces()
+    def begin_body(self, length: int, start: int, end: int) -> IncomingBody:
+        """Begin the body of a request whose head was taken elsewhere.
+
+        Of its `length` bytes, more than none, those from `start` to `end` of the receive
+        buffer are here; the others are to come.
+        """
+        self.head_count += 1
+        self.fresh = False
+        body = self.body = IncomingBody(self._owner, self._pool, self._budget, length, expects_continue=False)
+        self._remaining = length - (end - start)
+        self._begin_blocks(body, self._receive_view[start:end])
+        return body
+
+    def _begin_blocks(self, body: IncomingBody, begun: bytes | memoryview) -> None:
+        """Let the rest of a body go to blocks, of which `begun` is here already."""
         self._mode = Mode.BLOCK
         self._block, self.window = NO_BLOCK, None
         if not self._remaining:
-            body.add_block(begun)
+            body.add_block(bytes(begun))
             self._finish_blocks(body)
-        elif begun:
+        elif len(begun):
             # One block for the whole of a body that fits into one.
             size = body.ask(self._pool.size_for(len(begun) + self._remaining))
             if size > len(begun):
@@ -312,7 +329,7 @@ class Intake:
             else:
                 self.starved = not size
                 body.charge(len(begun) - size)
-                body.add_block(begun)
+                body.add_block(bytes(begun))
 
     def _fill(self, count: int) -> None:
         body = self.body
@@ -343,7 +360,9 @@ class Intake:
     def _finish_blocks(self, body: IncomingBody) -> None:
         self.body = None
         self.starved = False
-        self._parser.renew()
+        if self._parser_stale:
+            self._parser_stale = False
+            self._parser.renew()
         if self._last_head:
             self.ignore()
         else:

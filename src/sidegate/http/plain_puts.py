@@ -1,7 +1,7 @@
-"""Plain PUTs that are in the receive buffer with all of their body.
+"""Plain PUTs: those that are in the receive buffer with all of their body, and the others.
 
-Decides what is such a PUT, and counts those that a shortcut is storing: a
-server that stops waits for them.
+Decides what is such a PUT, and counts those of the former that a shortcut is
+storing: a server that stops waits for them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from sidegate.http.head import HeadRenderer
 from sidegate.http.limits import Limits
 from sidegate.http.message import NO_BODY, Request
-from sidegate.http.shortcut import Outcome, PutShortcut, scanner_for
+from sidegate.http.shortcut import Found, Outcome, PutShortcut, ReceivePut, ScanHead, scanner_for
 
 STORING = Request("PUT", b"", "1.1", [], NO_BODY, "")
-"""Stands for each PUT that a shortcut is storing."""
+"""Stands for each PUT that came whole and that a shortcut is storing."""
 
 
 class PlainPuts:
@@ -30,26 +30,26 @@ class PlainPuts:
         self.under_way = 0
         """How many are being stored, also those whose peer is gone."""
         more = {"writes": True, "family": shortcut.family, "ignored": shortcut.ignored_headers}
-        self._scan = scanner_for(shortcut, receive_view, limits, **more).scan
+        self.scan: ScanHead = scanner_for(shortcut, receive_view, limits, **more).scan
 
-    def take(self, start: int, end: int, answer: Callable[[Outcome], None]) -> int:
-        """Begin to store a plain PUT that is here whole; return where it ends, `start` if there is none.
+    def take(self, found: Found, start: int, answer: Callable[[Outcome], None]) -> bool:
+        """Begin to store what was scanned from `start` on and is here whole; whether that was done.
 
         `answer` gets what became of it, later; whoever is called says `ended`.
         """
-        found = self._scan(start, end)
-        if found is None:
-            return start
         head_end: int = found[0]
         body_bytes: int = found[5]
-        stop = head_end + body_bytes
-        if stop > end or body_bytes > self._shortcut.longest_bytes:
-            return start
-        head, body = bytes(self._view[start:head_end]), bytes(self._view[head_end:stop])
+        if body_bytes > self._shortcut.longest_bytes:
+            return False
+        head, body = bytes(self._view[start:head_end]), bytes(self._view[head_end : head_end + body_bytes])
         if not self._shortcut.begin(found, head, body, answer):
-            return start
+            return False
         self.under_way += 1
-        return stop
+        return True
+
+    def receiver(self, found: Found, start: int) -> ReceivePut | None:
+        """Return what stores the PUT scanned from `start` on, whose body is still to come, or None."""
+        return self._shortcut.receiver(found, bytes(self._view[start : found[0]]))
 
     def ended(self) -> None:
         """It is known what became of one."""

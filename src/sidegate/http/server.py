@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidegate.http.budget import Budget
-from sidegate.http.connection import Connection
 from sidegate.http.limits import Limits
 from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.loops import select_parser
 from sidegate.http.message import Handler
+from sidegate.http.plain_connection import PlainConnection
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.service import Service
 from sidegate.http.shortcut import Shortcut
@@ -67,10 +67,10 @@ class Server:
         )
         if sockets:
             (given,) = sockets
-            listener = await loop.create_server(lambda: Connection(service), sock=given, backlog=BACKLOG)
+            listener = await loop.create_server(lambda: PlainConnection(service), sock=given, backlog=BACKLOG)
         else:
             listener = await loop.create_server(
-                lambda: Connection(service), host, port, backlog=BACKLOG, reuse_port=reuse_port or None
+                lambda: PlainConnection(service), host, port, backlog=BACKLOG, reuse_port=reuse_port or None
             )
         for one in listener.sockets:
             prefer_unpaced(one)
@@ -111,7 +111,7 @@ class Server:
     async def adopt(self, connection: socket.socket) -> None:
         """Serve a connection that was accepted elsewhere; raises OSError if it is gone."""
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: Connection(self._service), connection
+            lambda: PlainConnection(self._service), connection
         )
 
     @property

@@ -5,26 +5,28 @@ or HEAD (`native.HeadScanner` says what that is) begins exactly where the last
 request ended.  It answers from memory or not at all; whatever it leaves goes
 to the parser and to the handler, from its first byte.  So a shortcut changes
 what a request costs and nothing else: its answers are those of the handler.
-The same holds for a plain PUT that is in the buffer with all of its body, but
-that its answer comes later.
+The same holds for a plain PUT, but that its answer comes later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from sidegate.http.framing import FRAMING_NAMES
 from sidegate.http.limits import Limits
-from sidegate.http.message import FileSegment, Response, Segment
+from sidegate.http.message import Body, FileSegment, Response, Segment
 from sidegate.native import HeadScanner
 from sidegate.native.plain_heads import OWN_NAMES
 
 Opening = Callable[[int], bytes]
 """Status → the first lines of a head, as they are this second."""
 
-ScanHead = Callable[[int, int], tuple[Any, ...] | None]
-"""Start and end in the receive buffer → what `HeadScanner.scan` returns."""
+Found = tuple[Any, ...]
+"""What `HeadScanner.scan` returns of a plain head."""
+
+ScanHead = Callable[[int, int], Found | None]
+"""Start and end in the receive buffer → what is found there."""
 
 
 class FileAnswer(NamedTuple):
@@ -54,6 +56,9 @@ Outcome = bytes | Response | BaseException
 """What became of a PUT: the header lines of a 200 without a body, each ending in CRLF,
 another response, or what a handler would have raised."""
 
+ReceivePut = Callable[[Body], Coroutine[Any, Any, Response]]
+"""Reads a body, stores it and returns the answer, or raises, as a handler does."""
+
 
 class PutShortcut(Protocol):
     """Stores plain PUTs for a handler; the tuples are as those of `Shortcut`."""
@@ -69,14 +74,20 @@ class PutShortcut(Protocol):
     """Those of the family that change nothing."""
 
     longest_bytes: int
+    """Of a body that `begin` takes."""
 
-    def begin(
-        self, found: tuple[Any, ...], head: bytes, body: bytes, answer: Callable[[Outcome], None]
-    ) -> bool:
-        """Begin to store what the scanner found, or return False to leave it.
+    def begin(self, found: Found, head: bytes, body: bytes, answer: Callable[[Outcome], None]) -> bool:
+        """Begin to store what the scanner found and is here whole, or return False to leave it.
 
         Called on the event loop: no waiting.  `answer` is called on it, once and
         later.  What it raises leaves the request to the handler.
+        """
+        ...
+
+    def receiver(self, found: Found, head: bytes) -> ReceivePut | None:
+        """Return what stores the PUT that the scanner found, whose body is still to come.
+
+        None leaves it.  Called on the event loop, as is what it returns, once: no waiting.
         """
         ...
 
@@ -96,7 +107,7 @@ class Shortcut(Protocol):
     parameters: tuple[bytes, ...]
     """The only query parameters a read may have; they change nothing."""
 
-    def answer(self, found: tuple[Any, ...], opening: Opening) -> Answer | None:
+    def answer(self, found: Found, opening: Opening) -> Answer | None:
         """Answer what the scanner found, or None to leave it.
 
         Called on the event loop: no waiting.  What it raises leaves the request
