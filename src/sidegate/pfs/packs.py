@@ -307,7 +307,7 @@ def encode_records(records: Iterable[PackRecord]) -> bytes:
 
 def decode_records(entries: bytes) -> list[PackRecord]:
     """Return the records of entries of a footer index."""
-    return [PackRecord(ChunkId(chunk), *place) for chunk, *place in _INDEX_ENTRY.iter_unpack(entries)]
+    return list(map(PackRecord._make, _INDEX_ENTRY.iter_unpack(entries)))
 
 
 def read_pack_name(pack: PackFile) -> str:
