@@ -206,6 +206,52 @@ def test_what_is_remembered_is_bounded_and_what_is_asked_for_stays(
     assert memories[0].source("001") is None
 
 
+def test_a_commit_that_is_finished_during_a_look_hides_nothing(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look begins over an open commit, and when it asks that commit is the branch's head."""
+    reader, writer = stores
+    memory = reader.branch_memory("labs", "master")
+    put(writer, "x", b"1")
+    put(writer, "y", b"1")
+    assert size(memory, "x") == 1
+    put(writer, "y", b"22")
+    fetch = reader.database.fetch
+
+    def late(*arguments: Any) -> Any:
+        monkeypatch.setattr(reader.database, "fetch", fetch)
+        writer.finish_open("labs", "master")
+        return fetch(*arguments)
+
+    monkeypatch.setattr(reader.database, "fetch", late)
+    assert size(memory, "y") == 2
+    found = memory.find("y")
+    assert found is not None
+    assert found.source == memory.source("y") == writer.commits.head("labs").root
+
+
+def test_a_look_that_took_long_does_not_replace_later_ones(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = stores
+    memory = reader.branch_memory("labs", "master")
+    put(writer, "x", b"1")
+    fetch = reader.database.fetch
+
+    def slow(*arguments: Any) -> Any:
+        monkeypatch.setattr(reader.database, "fetch", fetch)
+        rows = fetch(*arguments)
+        writer.finish_open("labs", "master")
+        put(writer, "x", b"22")
+        assert size(memory, "x") == 2
+        return rows
+
+    monkeypatch.setattr(reader.database, "fetch", slow)
+    assert size(memory, "x") == 1, "what it was when the look began"
+    assert memory.source("x") is not None
+    assert size(memory, "x") == 2
+
+
 def test_it_agrees_with_the_catalog_whatever_happens(stores: tuple[Store, Store]) -> None:
     """Two writers in threads do anything; each look gives what the catalog gives."""
     reader, writer = stores

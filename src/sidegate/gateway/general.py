@@ -7,7 +7,7 @@ Names of repos and branches have no dots, so there is one reading.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from sidegate.errors import AlreadyExists, Conflict, Invalid, NotFound
 from sidegate.gateway.buckets import BranchBucket, Bucket, CommitBucket, hyphen_alias
@@ -31,25 +31,28 @@ class GeneralNamespace:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, _Known] = {}
+        self._cells = store.changes.cells
+        # A bucket found before, its repo's cell and the number that it had then.
+        self._known: dict[str, tuple[Bucket, int, int]] = {}
 
     def peek(self, name: str) -> Bucket | None:
         """Return a bucket that was looked up before, unless its repo has changed since."""
         known = self._known.get(name)
         if known is None:
             return None
-        if self._store.changes.cells[known.cell] == known.number:
-            return known.bucket
+        bucket, cell, number = known
+        if self._cells[cell] == number:
+            return bucket
         self._known.pop(name, None)
         return None
 
     def get(self, name: str) -> Bucket:
         """Return a bucket; raises S3Error NoSuchBucket."""
         cell = self._store.changes.cell_of(name.rpartition(".")[2])
-        number = self._store.changes.cells[cell]
+        number = self._cells[cell]
         bucket, lasts = self._find(name)
         if lasts and is_settled(number) and len(self._known) < MAX_KNOWN:
-            self._known[name] = _Known(bucket, cell, number)
+            self._known[name] = bucket, cell, number
         return bucket
 
     def _find(self, name: str) -> tuple[Bucket, bool]:
@@ -165,14 +168,6 @@ class GeneralNamespace:
         if commit.branch != branch_name and self._branch_named(repo, branch_name) is None:
             raise no_such_bucket(name)
         return commit
-
-
-class _Known(NamedTuple):
-    """A bucket found before, and the number that its repo's cell had then."""
-
-    bucket: Bucket
-    cell: int
-    number: int
 
 
 _Named = TypeVar("_Named", Repo, Branch)
