@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
-COMPILED = ("sidegate/native/_gear.", "sidegate/native/_aws_chunked.")
+# Each of these stubs promises a compiled module.
+STUBS = "sidegate/native/_*.pyi"
 ALWAYS = ("sidegate/py.typed", "sidegate/native/_gear.pyi", "sidegate/native/pure/gear.py")
 MIGRATIONS = "sidegate/pfs/catalog/migrations/"
 
@@ -32,8 +34,9 @@ def complaints(wheel: Path) -> list[str]:
     if wheel.stem.endswith("py3-none-any"):
         wrong += [f"{name} is compiled" for name in binaries]
     else:
-        found = [module for module in COMPILED if any(name.startswith(module) for name in binaries)]
-        wrong += [f"{module}* is missing" for module in COMPILED if module not in found]
+        modules = [name.removesuffix("pyi") for name in names if fnmatch(name, STUBS)]
+        found = {name.partition(".")[0] + "." for name in binaries}
+        wrong += [f"{module}* is missing" for module in modules if module not in found]
     return wrong
 
 
