@@ -15,7 +15,7 @@ from sidegate.errors import Conflict, NotFound
 from sidegate.pfs import branch_memory
 from sidegate.pfs.branch_memory import BranchMemory
 from sidegate.pfs.catalog.database import path_scope
-from sidegate.pfs.changes import CELLS, Changes, is_settled
+from sidegate.pfs.changes import CELLS, INDEX_SCOPE, Changes, is_settled
 from sidegate.pfs.store import Store
 
 
@@ -328,6 +328,24 @@ def test_nobody_settles_what_another_is_about_to_commit(tmp_path: Path) -> None:
     other.tell(["labs"])
     assert is_settled(one.cells[cell])
     assert one.cells[cell] != told
+
+
+def test_the_index_is_of_whom_had_the_last_word(tmp_path: Path) -> None:
+    one, other = Changes(tmp_path / "changes"), Changes(tmp_path / "changes")
+    assert not one.index_is_ours()
+    one.announce([INDEX_SCOPE])
+    assert one.index_is_ours()
+    one.tell([INDEX_SCOPE])
+    assert one.index_is_ours()
+    assert not other.index_is_ours()
+    one.announce([INDEX_SCOPE])
+    other.announce([INDEX_SCOPE])
+    other.tell([INDEX_SCOPE])
+    # Committed after this one has, told before: it stays the other's.
+    one.tell([INDEX_SCOPE])
+    assert (one.index_is_ours(), other.index_is_ours()) == (False, True)
+    one.tell_all()
+    assert (one.index_is_ours(), other.index_is_ours()) == (False, False)
 
 
 @pytest.mark.parametrize("before", [None, b"", bytes(4096)])

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from pfs.samples import content, noise, pack_files, put
 from sidegate.errors import Conflict, Precondition, Unavailable
 from sidegate.pfs.catalog.groups import Ticket
+from sidegate.pfs.changes import INDEX_SCOPE
 from sidegate.pfs.files import FileRecord
 from sidegate.pfs.staged_writes import (
     Expectation,
@@ -234,7 +235,7 @@ def test_two_targets_share_a_transaction(store: Store) -> None:
     branch = store.branch_view("labs", "master")
     store.database.on_committed.append(told.append)
     together(store, [small(store, attempt, "a", b"1"), small(store, branch, "a", b"2")])
-    assert told == [frozenset({attempt.id, "labs@master", "labs@master\0a"})]
+    assert told == [frozenset({attempt.id, "labs@master", "labs@master\0a", INDEX_SCOPE})]
     assert [content(store, view.get("a")) for view in (attempt, branch)] == [b"1", b"2"]  # type: ignore[arg-type]
 
 

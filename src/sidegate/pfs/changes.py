@@ -33,7 +33,11 @@ SCOPE_CELLS = 512
 PATH_CELLS = 1 << 16
 """So many that a write to another file rarely makes anybody look again."""
 
-CELLS = SCOPE_CELLS + PATH_CELLS
+INDEX_SCOPE = "chunk index"
+"""What `note_change` is told by whoever adds chunks to the index; a repo's name has no blank."""
+
+INDEX_CELL = SCOPE_CELLS + PATH_CELLS
+CELLS = INDEX_CELL + 1
 _CELL_BYTES = 8
 
 
@@ -58,10 +62,13 @@ class Changes:
         # A range of its own: that two processes draw the same number is as likely as two equal UUIDs.
         self._numbers = itertools.count(secrets.randbits(62) << 1, 2)
         self._announced: dict[int, int] = {}
+        self._index_number = 0
 
     @staticmethod
     def cell_of(scope: str) -> int:
         """Return the index of a scope's cell; see `note_change` for what is a scope."""
+        if scope == INDEX_SCOPE:
+            return INDEX_CELL
         number = crc32(scope.encode())
         return SCOPE_CELLS + number % PATH_CELLS if PATH_MARK in scope else number % SCOPE_CELLS
 
@@ -71,20 +78,31 @@ class Changes:
         Called within the write transaction, so one at a time.
         """
         for cell in {self.cell_of(scope) for scope in scopes}:
-            self._announced[cell] = self.cells[cell] = self._draw() | 1
+            self._announced[cell] = self._put(cell, self._draw() | 1)
 
     def tell(self, scopes: Iterable[str]) -> None:
         """Let every process know that readers of these scopes may see something else."""
         for cell in {self.cell_of(scope) for scope in scopes}:
             found = self.cells[cell]
+            announced = self._announced.pop(cell, None)
             # Another one that is about to commit will settle it.
-            if is_settled(found) or found == self._announced.pop(cell, None):
-                self.cells[cell] = self._draw()
+            if found == announced or (is_settled(found) and cell != INDEX_CELL):
+                self._put(cell, self._draw())
 
     def tell_all(self) -> None:
         """Let every process look again, and settle what a killed writer left unsettled."""
         for cell in range(CELLS):
             self.cells[cell] = self._draw()
+
+    def index_is_ours(self) -> bool:
+        """Whether no other process has begun to add to the chunk index since this one did."""
+        return self.cells[INDEX_CELL] == self._index_number != 0
+
+    def _put(self, cell: int, number: int) -> int:
+        self.cells[cell] = number
+        if cell == INDEX_CELL:
+            self._index_number = number
+        return number
 
     def _draw(self) -> int:
         return next(self._numbers) & (2**64 - 1)

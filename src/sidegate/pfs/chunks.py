@@ -19,11 +19,14 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt, Unavailable
+from sidegate.pfs.absent_chunks import AbsentChunks
+from sidegate.pfs.catalog.database import note_change
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
+from sidegate.pfs.changes import INDEX_SCOPE, Changes
 from sidegate.pfs.chunk_rows import CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES, index_row
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
-from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh
+from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh, take_number
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.pack_files import pack_path, sync_pack
 from sidegate.pfs.pack_rows import mark_sealed, register_packs
@@ -78,7 +81,8 @@ class ChunkStore:
         self._writer: PackWriter | None = None
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._sealed: list[PackWriter] = []
-        self._fresh = FreshChunks()
+        self._absent = AbsentChunks()
+        self._fresh = FreshChunks(self._absent)
         self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._flushing_sealed: list[PackWriter] = []
         self._flushing_packs: dict[str, int] = {}
@@ -86,9 +90,10 @@ class ChunkStore:
         self._open_packs: OrderedDict[str, PackFile] = OrderedDict()
         self._plain = PlainCache(PLAIN_CACHE_BYTES)
 
-    def attach(self, database: Database) -> None:
-        """Give the store its catalog; the two refer to each other."""
+    def attach(self, database: Database, changes: Changes) -> None:
+        """Give the store its catalog, the two refer to each other, and the word of other processes."""
         self._database = database
+        self._absent.last_word_is_ours = changes.index_is_ours
 
     @property
     def database(self) -> Database:
@@ -122,13 +127,8 @@ class ChunkStore:
         fresh = {
             chunk: plain for chunk, plain in zip(ids, plains, strict=True) if chunk not in self._unindexed
         }
-        if fresh:
-            self._fresh.refresh(lambda values: TAIL.fetch(connection, values))
-            fresh = {chunk: plain for chunk, plain in fresh.items() if self._fresh.get(chunk) is None}
-        if fresh:
-            for chunk, condemned_us in CONDEMNED_OF_MANY.execute(connection, [(chunk,) for chunk in fresh]):
-                if condemned_us is None:
-                    del fresh[ChunkId(chunk)]
+        for chunk in self._known_of([chunk for chunk in fresh if not self._absent.has(chunk)], connection):
+            del fresh[chunk]
         payloads = [
             (chunk, *encode_payload((plain,), len(plain)), len(plain)) for chunk, plain in fresh.items()
         ]
@@ -142,7 +142,21 @@ class ChunkStore:
     def _known(self, chunk: ChunkId) -> bool:
         if chunk in self._unindexed:
             return True
+        if self._absent.has(chunk):
+            return False
+        self._absent.looked_up(self.database)
         return self._fresh.knows(chunk, lambda values: self.database.fetch(TAIL_AND_ONE, values))
+
+    def _known_of(self, chunks: list[ChunkId], connection: Connection) -> list[ChunkId]:
+        """Return those chunks that are in the index and not condemned."""
+        if not chunks:
+            return []
+        self._absent.looked_up(self.database)
+        self._fresh.refresh(lambda values: TAIL.fetch(connection, values))
+        unmerged = {chunk for chunk in chunks if self._fresh.get(chunk) is not None}
+        rest = [(chunk,) for chunk in chunks if chunk not in unmerged]
+        merged = CONDEMNED_OF_MANY.execute(connection, rest)
+        return [*unmerged, *(ChunkId(chunk) for chunk, condemned_us in merged if condemned_us is None)]
 
     def _fetch_tail(self, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
         return self.database.fetch(TAIL, values)
@@ -199,6 +213,8 @@ class ChunkStore:
         if not names:
             return
         ids = self._flushing_packs = self._packs_known_to(connection, names)
+        if self._flushing:
+            note_change(connection, INDEX_SCOPE)
         self._fresh.flush(connection, list(self._flushing.values()), ids, merge=bool(sealed))
         mark_sealed(connection, sealed)
 
@@ -359,6 +375,7 @@ class ChunkStore:
                 continue
             if records is not None:
                 self.database.write(self._adoption(name, records))
+                self._fresh.forget()
                 recovered += 1
         return recovered
 
@@ -403,6 +420,7 @@ class ChunkStore:
             if records:
                 rows = [index_row(pack, record) for record in records]
                 connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
+                take_number(connection, pack)
             mark_sealed(connection, (name,))
 
         return adopt

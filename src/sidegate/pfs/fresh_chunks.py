@@ -19,9 +19,12 @@ from typing import Any
 from sqlalchemy import Connection, Executable, bindparam, delete, func, literal, null, select, union_all
 from sqlalchemy.dialects.sqlite import insert
 
+from sidegate.pfs.absent_chunks import AbsentChunks
 from sidegate.pfs.catalog.bulk import BulkStatement
+from sidegate.pfs.catalog.database import note_change
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
+from sidegate.pfs.changes import INDEX_SCOPE
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.packs import PackRecord, decode_records, encode_records
 
@@ -63,13 +66,15 @@ class FreshChunks:
     What `get` says without a `refresh` may have been merged since, but is as true as it was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, absent: AbsentChunks) -> None:
+        self._absent = absent
         self._lock = threading.Lock()
         self._places: dict[ChunkId, Place] = {}
         # Ids of the first and the last row that is known; a merge takes all that are there.
         self._first: int | None = None
         self._last = 0
         self._flushing: dict[int, list[Place]] = {}
+        self._flushing_merged = False
 
     def get(self, chunk: ChunkId) -> Place | None:
         """Return where a chunk lies, if that is known here."""
@@ -94,7 +99,9 @@ class FreshChunks:
                 self._first = first
             for row_id, name, records in rows:
                 if records is not None and name != _MERGED:
-                    self._places.update((record.chunk, (name, record)) for record in decode_records(records))
+                    found = decode_records(records)
+                    self._places.update((record.chunk, (name, record)) for record in found)
+                    self._absent.note_row(row_id, [record.chunk for record in found])
                     self._last = max(self._last, row_id)
             return rows
 
@@ -102,6 +109,7 @@ class FreshChunks:
         """Know nothing: the next `refresh` reads all rows."""
         with self._lock:
             self._places, self._first, self._last = {}, None, 0
+        self._absent.forget()
 
     def flush(
         self,
@@ -122,17 +130,21 @@ class FreshChunks:
             row_id: [(name, record) for record in records]
             for row_id, (name, records) in zip(ids, by_pack.items(), strict=True)
         }
-        if merge or len(self._places) + len(places) >= MERGE_COUNT:
+        if ids:
+            self._absent.note_transaction(ids[0], [record.chunk for _, record in places])
+        self._flushing_merged = merge or len(self._places) + len(places) >= MERGE_COUNT
+        if self._flushing_merged:
             merge_fresh(connection)
-            self._flushing = {}
 
     def flushed(self) -> None:
         """The transaction of the last `flush` is committed."""
         with self._lock:
             for row_id, places in self._flushing.items():
-                self._places.update((place[1].chunk, place) for place in places)
-                self._first = row_id if self._first is None else self._first
-                self._last = max(self._last, row_id)
+                self._absent.note_row(row_id, [record.chunk for _, record in places])
+                if not self._flushing_merged:
+                    self._places.update((place[1].chunk, place) for place in places)
+                    self._first = row_id if self._first is None else self._first
+                    self._last = max(self._last, row_id)
             self._flushing = {}
 
 
@@ -146,6 +158,16 @@ def merge_fresh(connection: Connection) -> None:
         # In order of ids, so that a page is made dirty once for all its rows.
         _INDEX_CHUNKS.execute(connection, sorted(found.values()))
     _CLEAR.fetch(connection, {})
+
+
+def take_number(connection: Connection, pack: int) -> None:
+    """Have other processes look again: chunks came into the index by another way.  Merges all rows.
+
+    This one must `forget` once that is committed.
+    """
+    note_change(connection, INDEX_SCOPE)
+    _APPEND.execute(connection, [(pack, b"")])
+    merge_fresh(connection)
 
 
 def fresh_records(connection: Connection, pack: int) -> list[PackRecord]:

@@ -16,7 +16,7 @@ from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.chunk_rows import index_row
 from sidegate.pfs.collection import pack_files
-from sidegate.pfs.fresh_chunks import merge_fresh
+from sidegate.pfs.fresh_chunks import merge_fresh, take_number
 from sidegate.pfs.index_checking import pack_rows, scan_whatever
 from sidegate.pfs.pack_files import is_abandoned, pack_path
 from sidegate.pfs.packs import PackFile, PackMissing, PackRecord, payload_holds, recover
@@ -37,6 +37,7 @@ def rebuild_index(store: Store) -> None:
         kept = store.database.write(operation)
         spare += [(path.stem, record) for record in records if record not in kept]
     store.database.write(partial(_adopt, spare), durable=True)
+    store.chunks.merge_index()
 
 
 def _whole_records(path: Path, abandoned: bool) -> list[PackRecord]:
@@ -90,3 +91,4 @@ def _adopt(spare: list[tuple[str, PackRecord]], connection: Connection) -> None:
     rows = [index_row(ids[name], record) for name, record in spare]
     if rows:
         connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
+        take_number(connection, next(iter(ids.values())))

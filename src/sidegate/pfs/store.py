@@ -75,7 +75,7 @@ class Store:
         self.changes = Changes(directory / "changes")
         self.database.on_committing.append(self.changes.announce)
         self.database.on_committed.append(self.changes.tell)
-        self.chunks.attach(self.database)
+        self.chunks.attach(self.database, self.changes)
         self.cache = NodeCache(self.chunks, read=RememberedPlaces(self.chunks).get)
         self.repos = Repos(self.database, clock)
         self.branches = Branches(self.database, clock)
