@@ -23,7 +23,7 @@ cdef enum:
     MAX_PATH_BYTES = 4096
     MAX_NAME_BYTES = 40
     MAX_NAMES = 64
-    MAX_WANTED = 8
+    MAX_WANTED = 12
     MAX_RANGE_DIGITS = 18
     MAX_LENGTH_DIGITS = 9
 

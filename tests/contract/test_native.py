@@ -645,7 +645,7 @@ def test_scanner_reads_the_buffer_as_it_is_now(twin: SimpleNamespace) -> None:
         {"wanted": (b"a b",)},
         {"parameters": (b"",)},
         {"parameters": (b"x" * 41,)},
-        {"wanted": tuple(b"a%d" % number for number in range(9))},
+        {"wanted": tuple(b"a%d" % number for number in range(13))},
         {"parameters": tuple(b"a%d" % number for number in range(65))},
         {"family": b"A"},
         {"family": b"a b"},

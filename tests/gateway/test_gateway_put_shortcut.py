@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from gateway_harness import INPUT_FILES, PAIRS, Client, commit_files, noise, start
+from gateway_harness import INPUT_FILES, PAIRS, Client, aws_chunked, commit_files, noise, start
+from test_gateway_payloads import BAD, GOOD, Sent
 
 from sidegate.gateway import gateway as gateway_module
 from sidegate.gateway.put_shortcut import PutShortcut
@@ -273,6 +274,62 @@ def test_large_bodies_among_other_requests_are_answered_in_order(ways: Ways) -> 
     assert [answer.status for answer in answers] == [200] * 5
     assert (answers[1].body, answers[4].body) == (one, b"x")
     assert ways.short.get("/out/b").body == two
+
+
+# All but those without a length, which are not plain.
+_FRAMED = [(sent.name, sent) for sent in GOOD if not sent.chunked]
+_FRAMED += [(name, sent) for name, sent, _ in BAD if not sent.chunked]
+
+
+@pytest.mark.parametrize(("name", "sent"), _FRAMED, ids=[name.replace(" ", "_") for name, _ in _FRAMED])
+@pytest.mark.parametrize("late", [False, True])
+def test_every_framing_is_taken_or_left(ways: Ways, name: str, sent: Sent, late: bool) -> None:
+    """Whole with their head where they are small enough, else as they come."""
+    data = put("/out/k", sent.body, sent.headers)
+    begin = len(data) - len(sent.body)
+    if late:
+        for client in (ways.short, ways.long):
+            client.connect().sendall(data[:begin])
+            assert client.another().ask("GET", "/-/health").status == 200
+        data = data[begin:]
+    answer = both(ways, data)
+    if answer.startswith(b"HTTP/1.1 200 "):
+        assert ways.taken == ([True] if name != "unknown checksum" else [])
+        [(_, stored)] = ways.staging.files()
+        for counts in ways.traffic:
+            assert counts.received_bytes == stored.size_bytes
+
+
+UNSIGNED_TRAILER = {
+    "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "x-amz-decoded-content-length": str(len(BODY)),
+}
+
+
+@pytest.mark.parametrize(
+    "encoding", ["aws-chunked", "AWS-Chunked", "gzip", "gzip,aws-chunked", "aws-chunked,", ""]
+)
+def test_an_encoding_that_is_stored_is_left(ways: Ways, encoding: str) -> None:
+    sent: list[tuple[dict[str, str], bytes]] = [({}, BODY), (UNSIGNED_TRAILER, aws_chunked(BODY))]
+    for headers, body in sent:
+        answer = both(ways, put("/out/k", body, headers | {"content-encoding": encoding}))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        [(_, stored)] = ways.staging.files()
+        assert stored.size_bytes == len(BODY)
+        assert stored.attribute("content-encoding") == ("gzip" if encoding.startswith("gzip") else None)
+    assert ways.taken == [encoding.lower() == "aws-chunked"] * 2
+
+
+@pytest.mark.parametrize("framing", ["whole", "wrong trailer", "no trailer", "cut off", "none", "and more"])
+def test_small_framed_bodies_are_taken_if_they_are_right(ways: Ways, framing: str) -> None:
+    digest = SHA256.digest() if framing != "wrong trailer" else bytes(32)
+    line = b"x-amz-checksum-sha256:%b\r\n" % b64(digest).encode()
+    body = aws_chunked(BODY, trailers=[] if framing == "no trailer" else [line])
+    body = {"cut off": body[:-9], "none": BODY, "and more": body + b"more"}.get(framing, body)
+    answer = both(ways, put("/out/k", body, UNSIGNED_TRAILER | {"x-amz-trailer": "x-amz-checksum-sha256"}))
+    assert answer.startswith(b"HTTP/1.1 200 " if framing == "whole" else b"HTTP/1.1 400 ")
+    assert ways.taken == [framing == "whole"]
+    assert len(list(ways.staging.files())) == (framing == "whole")
 
 
 def test_requests_that_come_together_are_answered_in_order(ways: Ways) -> None:

@@ -40,8 +40,12 @@ Refuse = Callable[[SidegateError, bytes], Response]
 
 _CHECKSUMS = tuple(f"x-amz-checksum-{name}".encode() for name in ALGORITHMS)
 _NO_DIGEST = (None, b"UNSIGNED-PAYLOAD")
+# What says how a body is framed and what it must hold to, after the mode of its payload.
+_PAYLOAD_HEADERS = (b"content-md5", *_CHECKSUMS, b"x-amz-decoded-content-length", b"x-amz-trailer")
 # A digest that is sent empty is malformed, and none at all is not.
-_NOTHING_SENT = (None,) * (1 + len(_CHECKSUMS))
+_NOTHING_SENT = (None,) * len(_PAYLOAD_HEADERS)
+# The one encoding that is not stored: it says nothing of the content.
+_FRAMING = b"aws-chunked"
 
 
 class _PlainPut(NamedTuple):
@@ -56,12 +60,12 @@ class PutShortcut:
     """Stores plain PUTs of one gateway; see `http.shortcut.PutShortcut`."""
 
     wanted_headers: tuple[bytes, ...] = (
-        *(b"content-type", b"x-amz-content-sha256", b"content-md5"),
-        *_CHECKSUMS,
+        *(b"content-type", b"content-encoding", b"x-amz-content-sha256"),
+        *_PAYLOAD_HEADERS,
     )
     declined_headers: tuple[bytes, ...] = (
         *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"),
-        *(name.encode() for name in STORED_HEADERS),
+        *(name.encode() for name in STORED_HEADERS if name != "content-encoding"),
     )
     # Any other of this family may ask for something: metadata, conditions, encryption, a copy.
     family = b"x-amz-"
@@ -99,7 +103,7 @@ class PutShortcut:
         except SidegateError:
             return False  # the handler says what is wrong
         if put.counts is not None:
-            put.counts.received_bytes += len(body)
+            put.counts.received_bytes += len(plain)
         store = self._context.store
         write = SmallFile(
             put.view,
@@ -148,8 +152,8 @@ class PutShortcut:
         """Return where a PUT goes, None to leave it."""
         bucket_name, key = split_path(found[2], found[3], self._base_domains)
         bucket = self._peek(bucket_name)
-        mode = found[7]
-        if bucket is None or not key or (mode is not None and mode.startswith(b"STREAMING-")):
+        encoding = found[7]
+        if bucket is None or not key or (encoding is not None and encoding.lower() != _FRAMING):
             return None
         try:
             check_key(key)
@@ -159,14 +163,14 @@ class PutShortcut:
 
     def _verify(self, found: Found, body: bytes) -> tuple[Buffer, PayloadDigests | None]:
         """Return what a body carries and what is known of it.  Raises S3Error."""
-        if found[7] in _NO_DIGEST and found[8:] == _NOTHING_SENT and not self._context.md5_tags:
+        if found[8] in _NO_DIGEST and found[9:] == _NOTHING_SENT and not self._context.md5_tags:
             return body, None
         decoder = self._decoder(found)
         return decoder.feed(body), decoder.finish()
 
     def _decoder(self, found: Found) -> PayloadDecoder:
         """Return what verifies a body.  Raises S3Error for what its head says."""
-        named = zip(self.wanted_headers[1:], found[7:], strict=True)
+        named = zip(self.wanted_headers[2:], found[8:], strict=True)
         headers = Headers([(name, value) for name, value in named if value is not None])
         return PayloadDecoder.from_headers(headers, found[5], md5=self._context.md5_tags)
 

@@ -16,7 +16,7 @@ from sidegate.errors import Invalid
 MAX_PATH_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 40
 MAX_NAMES: Final = 64
-MAX_WANTED: Final = 8
+MAX_WANTED: Final = 12
 # Any such number fits into 64 bits with room to spare.
 MAX_RANGE_DIGITS: Final = 18
 MAX_LENGTH_DIGITS: Final = 9
