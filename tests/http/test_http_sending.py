@@ -101,6 +101,25 @@ def test_segments_of_all_kinds_keep_their_order(
     assert outcomes.wait(2) == [True, True]
 
 
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile")
+def test_turns_end_on_page_boundaries(
+    launch: Launch, file: int, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[int] = []
+    sendfile = os.sendfile
+
+    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        ends.append(offset + count)
+        return sendfile(out_fd, in_fd, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", recorded)
+    segments: list[Segment] = [b"head", FileSegment(file, 4097, SIZE - 4097)]
+    peer, _ = serve_one(launch, lambda: Response(200, segments=iter(segments), length=SIZE - 4093))
+    assert peer.ask(GET % b"").body == b"head" + content[4097:]
+    assert any(end < SIZE for end in ends), "more than one turn"
+    assert all(end % sender.PAGE_BYTES == 0 for end in ends if end < SIZE)
+
+
 def test_files_are_copied_where_sendfile_is_not_supported(
     launch: Launch, file: int, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

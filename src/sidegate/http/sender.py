@@ -332,8 +332,10 @@ class Sender:
         """
         fd, offset, length = segment
         while length and self._turn_bytes > 0:
+            # To a page boundary, where the next turn begins.
+            to_boundary = -(offset + self._turn_bytes) % PAGE_BYTES
             try:
-                sent = raw.send_file(fd, offset, min(length, self._turn_bytes))
+                sent = raw.send_file(fd, offset, min(length, self._turn_bytes + to_boundary))
             except OSError as error:
                 if error.errno not in SENDFILE_UNSUPPORTED or offset != segment.offset:
                     raise
