@@ -125,10 +125,33 @@ def test_a_plain_put_is_received_and_others_are_left(launch: Launch, toy: Toy) -
         assert ask(peer, head(lines=b"X-Declined: 1\r\n") + BODY) == (200, "handler", DIGEST)
         assert ask(peer, head(5) + BODY[:5])[1] == "handler"  # it is here whole, and left by `begin`
         assert peer.ask(GET).headers["by"] == "handler"
-    peer.send(head(lines=b"Expect: 100-continue\r\n"))
-    assert peer.read_head()[0] == 100
-    assert ask(peer, BODY) == (200, "handler", DIGEST)
     assert held_bytes(running) == 0
+
+
+def test_a_peer_that_waits_is_told_to_go_on(launch: Launch, toy: Toy) -> None:
+    peer = launch(handler, shortcut=toy).connect()
+    for lines, by in ((b"Expect: 100-continue\r\n", "shortcut"), (b"expect: 100-Continue \r\n", "shortcut")):
+        peer.send(head(lines=lines))
+        assert peer.read_head()[0] == 100
+        assert ask(peer, BODY) == (200, by, DIGEST)
+        # Who sends some of the body with its head does not wait, and is told nothing.
+        peer.send(head(lines=lines) + BODY[:1])
+        assert ask(peer, BODY[1:]) == (200, by, DIGEST)
+    # It waits for the interim response though there is nothing to send.
+    peer.send(head(0, lines=b"Expect: 100-continue\r\n"))
+    assert peer.read_head()[0] == 100
+    assert peer.read().headers["by"] == "handler"
+
+
+def test_a_peer_that_waits_is_refused_without_being_told_to_go_on(launch: Launch, toy: Toy) -> None:
+    running = launch(handler, shortcut=toy)
+    peer = running.connect()
+    peer.send(head(path=b"/refuse", lines=b"Expect: 100-continue\r\n"))
+    answer = peer.read()
+    assert (answer.status, answer.headers["by"], answer.headers["connection"]) == (403, "shortcut", "close")
+    assert held_bytes(running) == 0
+    for lines in (b"Expect: more\r\n", b"Expect: 100-continue\r\nExpect: 100-continue\r\n"):
+        assert running.connect().ask(head(lines=lines)).status == 417
 
 
 @pytest.mark.parametrize("size", [1, 10, 4096, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1])

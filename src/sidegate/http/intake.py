@@ -301,15 +301,18 @@ class Intake:
 
     # Bodies that do not.
 
-    def begin_body(self, length: int, start: int, end: int) -> IncomingBody:
+    def begin_body(self, length: int, start: int, end: int, *, expects_continue: bool) -> IncomingBody:
         """Begin the body of a request whose head was taken elsewhere.
 
         Of its `length` bytes, more than none, those from `start` to `end` of the receive
-        buffer are here; the others are to come.
+        buffer are here; the others are to come, when the peer was told so if it `expects_continue`.
         """
         self.head_count += 1
         self.fresh = False
-        body = self.body = IncomingBody(self._owner, self._pool, self._budget, length, expects_continue=False)
+        # Who sends some of it does not wait (RFC 9110 section 10.1.1).
+        awaits = expects_continue and start == end
+        body = IncomingBody(self._owner, self._pool, self._budget, length, expects_continue=awaits)
+        self.body = body
         self._remaining = length - (end - start)
         self._begin_blocks(body, self._receive_view[start:end])
         return body

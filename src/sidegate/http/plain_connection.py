@@ -102,7 +102,7 @@ class PlainConnection(Connection):
         store = puts.receiver(found, start)
         if store is None:
             return False
-        body = self._intake.begin_body(found[5], found[0], end)
+        body = self._intake.begin_body(found[5], found[0], end, expects_continue=found[-1] is not None)
         self._current = Request("PUT", found[2].encode(), "1.1", [], body, "")
         self._service.create_task(self._await_answer(store(body), body))
         self._mark.expect(self._intake.owed_bytes)

@@ -30,7 +30,15 @@ class PlainPuts:
         self.under_way = 0
         """How many are being stored, also those whose peer is gone."""
         more = {"writes": True, "family": shortcut.family, "ignored": shortcut.ignored_headers}
-        self.scan: ScanHead = scanner_for(shortcut, receive_view, limits, **more).scan
+        self._scan: ScanHead = scanner_for(shortcut, receive_view, limits, framing=(b"expect",), **more).scan
+
+    def scan(self, start: int, end: int) -> Found | None:
+        """Return what a plain PUT says, and last its Expect; None if there is none."""
+        found = self._scan(start, end)
+        if found is None or found[-1] is None:
+            return found
+        # Without a body it needs an interim response all the same: see `AWAITED_NO_BODY`.
+        return found if found[5] and found[-1].lower() == b"100-continue" else None
 
     def take(self, found: Found, start: int, answer: Callable[[Outcome], None]) -> bool:
         """Begin to store what was scanned from `start` on and is here whole; whether that was done.
@@ -42,14 +50,14 @@ class PlainPuts:
         if body_bytes > self._shortcut.longest_bytes:
             return False
         head, body = bytes(self._view[start:head_end]), bytes(self._view[head_end : head_end + body_bytes])
-        if not self._shortcut.begin(found, head, body, answer):
+        if not self._shortcut.begin(found[:-1], head, body, answer):
             return False
         self.under_way += 1
         return True
 
     def receiver(self, found: Found, start: int) -> ReceivePut | None:
         """Return what stores the PUT scanned from `start` on, whose body is still to come, or None."""
-        return self._shortcut.receiver(found, bytes(self._view[start : found[0]]))
+        return self._shortcut.receiver(found[:-1], bytes(self._view[start : found[0]]))
 
     def ended(self) -> None:
         """It is known what became of one."""

@@ -121,19 +121,25 @@ def no_scanner(start: int, end: int) -> None:
 
 
 def scanner_for(
-    shortcut: Shortcut | PutShortcut, receive_view: memoryview, limits: Limits, **more: Any
+    shortcut: Shortcut | PutShortcut,
+    receive_view: memoryview,
+    limits: Limits,
+    *,
+    framing: tuple[bytes, ...] = (),
+    **more: Any,
 ) -> HeadScanner:
     """Return a scanner of `receive_view` that recognises what the shortcut takes.
 
-    `more` is what a HeadScanner is told besides.
+    The values of `framing`, headers that decide framing, follow those that the shortcut
+    wants; `more` is what a HeadScanner is told besides.
     """
     return HeadScanner(
         receive_view,
         head_bytes=limits.head_bytes,
         header_count=limits.header_count,
-        wanted=shortcut.wanted_headers,
+        wanted=(*shortcut.wanted_headers, *framing),
         # Whatever else decides framing needs the whole of `framing`.
-        declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES)),
+        declined=(*shortcut.declined_headers, *sorted(FRAMING_NAMES - OWN_NAMES - {*framing})),
         parameters=shortcut.parameters,
         **more,
     )
