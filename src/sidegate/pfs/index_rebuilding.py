@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import Corrupt
@@ -19,6 +19,7 @@ from sidegate.pfs.collection import pack_files
 from sidegate.pfs.fresh_chunks import merge_fresh, take_number
 from sidegate.pfs.index_checking import pack_rows, scan_whatever
 from sidegate.pfs.pack_files import is_abandoned, pack_path
+from sidegate.pfs.pack_rows import mark_sealed, register_packs
 from sidegate.pfs.packs import PackFile, PackMissing, PackRecord, payload_holds, recover
 from sidegate.pfs.store import Store
 
@@ -75,11 +76,9 @@ def _prune(
 ) -> set[PackRecord]:
     """Remove a pack's rows that match no whole record; return the rows that do."""
     merge_fresh(connection)
-    pack = {"name": name, "sealed": abandoned, "created_us": now_us}
-    connection.execute(insert(PACKS).values(**pack).on_conflict_do_nothing(index_elements=["name"]))
-    pack_id = connection.execute(select(PACKS.c.id).where(PACKS.c.name == name)).scalar_one()
+    pack_id = register_packs(connection, (name,), now_us)[name]
     if abandoned:
-        connection.execute(update(PACKS).where(PACKS.c.id == pack_id).values(sealed=True))
+        mark_sealed(connection, (name,))
     rows = set(pack_rows(connection, pack_id))
     for row in rows - records if abandoned else ():
         connection.execute(delete(CHUNKS).where(CHUNKS.c.id == row.chunk, CHUNKS.c.pack == pack_id))
