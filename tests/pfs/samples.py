@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from blake3 import blake3
 
 from sidegate.errors import Corrupt
@@ -92,6 +93,18 @@ def crash(store: Store) -> None:
         store.locks._held.pop(name)
         os.close(fd)
     store.database.close()
+
+
+def undo_transaction(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a durable transaction fail because the disk does, with what was put into the store until now."""
+
+    def broken() -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.chunks, "sync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            store.database.write(lambda connection: None, durable=True)
 
 
 def pack_files(store: Store) -> list[Path]:

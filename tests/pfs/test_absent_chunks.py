@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 from sqlalchemy import Connection
 
-from pfs.samples import crash, noise, put
+from pfs.samples import crash, noise, put, undo_transaction
 from sidegate.pfs import absent_chunks, fresh_chunks
 from sidegate.pfs.checking import check
 from sidegate.pfs.compression import RAW
@@ -177,14 +177,7 @@ def test_a_transaction_that_is_undone_leaves_what_is_known(
 ) -> None:
     learn(store)
     chunk = store.chunks.put(b"data")
-
-    def broken() -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store.chunks, "sync", broken)
-        with pytest.raises(OSError, match="Input/output"):
-            store.database.write(lambda connection: None, durable=True)
+    undo_transaction(store, monkeypatch)
     commit(store)
     assert knows(store)
     assert put_again(store, b"data") == 0

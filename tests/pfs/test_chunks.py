@@ -8,7 +8,7 @@ import pytest
 from blake3 import blake3
 from sqlalchemy import Connection, func, select, update
 
-from pfs.samples import Clock, crash, noise, pack_files
+from pfs.samples import Clock, crash, noise, pack_files, undo_transaction
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs import chunks as chunks_module
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
@@ -97,14 +97,7 @@ def test_a_failed_transaction_is_made_up_for_by_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunk = store.chunks.put(b"data")
-
-    def broken() -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store.chunks, "sync", broken)
-        with pytest.raises(OSError, match="Input/output"):
-            store.database.write(lambda connection: None, durable=True)
+    undo_transaction(store, monkeypatch)
     assert row_count(store) == 0
     assert store.chunks.get(chunk) == b"data"
     flush(store)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from pfs.samples import HOUR_US, Clock, content, crash, noise, put
+from pfs.samples import HOUR_US, Clock, content, crash, noise, put, undo_transaction
 from sidegate.pfs import fresh_chunks
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS
 from sidegate.pfs.checking import check
@@ -86,14 +86,7 @@ def test_a_row_that_is_undone_is_not_known(store: Store, monkeypatch: pytest.Mon
     commit(store)
     before = counts(store)
     chunk = store.chunks.put(b"data")
-
-    def broken() -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store.chunks, "sync", broken)
-        with pytest.raises(OSError, match="Input/output"):
-            store.database.write(lambda connection: None, durable=True)
+    undo_transaction(store, monkeypatch)
     assert counts(store) == before
     commit(store)
     assert counts(store) == (before[0] + 1, before[1])
