@@ -7,6 +7,7 @@ on one core: a bare uvloop server answers 168 000 HEAD a second.
 """
 
 cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -211,8 +212,12 @@ cdef class Script:
         request.is_head = head.startswith(b"HEAD ")
         return 0
 
-    def drive(self, descriptors, rhythm, *, first_position=0, first_serial=0, keep_answers=False):
-        cdef Run run = Run(self, list(descriptors), rhythm, first_position, first_serial, keep_answers)
+    def drive(
+        self, descriptors, rhythm, *, first_position=0, first_serial=0, keep_answers=False, bodies=None
+    ):
+        cdef list sockets = list(descriptors)
+        cdef list copies = terms.bodies_for(len(sockets), self.template, bodies)
+        cdef Run run = Run(self, sockets, copies, rhythm, first_position, first_serial, keep_answers)
         return run.finish()
 
 
@@ -221,6 +226,7 @@ cdef class Run:
     """One use of a script; ends when its rhythm says so."""
 
     cdef Script script
+    cdef list bodies  # views of what `payload` of each connection points to: they keep its size
     cdef Connection* connections
     cdef int connection_count
     cdef int poller
@@ -252,9 +258,19 @@ cdef class Run:
     cdef sockaddr_storage address
     cdef socklen_t address_bytes
 
-    def __cinit__(self, Script script, list descriptors, rhythm, first_position, first_serial, keep_answers):
+    def __cinit__(
+        self,
+        Script script,
+        list descriptors,
+        list bodies,
+        rhythm,
+        first_position,
+        first_serial,
+        keep_answers,
+    ):
         self.poller = -1
         self.script = script
+        self.bodies = [memoryview(body) for body in bodies]
         self.poll = rhythm.poll
         self.limit = rhythm.count
         self.first_position = first_position
@@ -274,9 +290,9 @@ cdef class Run:
         self.poller = epoll_create1(0)
         if self.poller < 0:
             raise OSError(errno, strerror(errno).decode())
-        self._open(descriptors)
+        self._open(descriptors, bodies)
 
-    cdef int _open(self, list descriptors) except -1:
+    cdef int _open(self, list descriptors, list bodies) except -1:
         cdef Connection* connection
         self.address_bytes = sizeof(self.address)
         if getpeername(descriptors[0], <sockaddr*>&self.address, &self.address_bytes) < 0:
@@ -285,10 +301,9 @@ cdef class Run:
             connection = &self.connections[<int>number]
             connection.fd = descriptor
             connection.buffer = <char*>malloc(KEPT)
-            connection.payload = <char*>malloc(self.script.payload_bytes + 1)
-            if connection.buffer is NULL or connection.payload is NULL:
+            connection.payload = PyByteArray_AS_STRING(bodies[number])
+            if connection.buffer is NULL:
                 raise MemoryError
-            memcpy(connection.payload, PyBytes_AS_STRING(self.script.template), self.script.payload_bytes)
             self._watch(number)
         return 0
 
@@ -297,7 +312,6 @@ cdef class Run:
         if self.connections is not NULL:
             for number in range(self.connection_count):
                 free(self.connections[number].buffer)
-                free(self.connections[number].payload)
         free(self.connections)
         free(self.scratch)
         free(self.answers)

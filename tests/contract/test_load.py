@@ -236,6 +236,41 @@ def test_payloads_are_sent_with_their_serials(script: Any) -> None:
     assert struct.unpack_from("<Q", payload.of(71), 1000) == (71,)
 
 
+def test_bodies_that_are_lent_serve_many_runs_over_the_same_connections(script: Any) -> None:
+    payload = Payload(bytes(range(256)) * 10, (0, 2552))
+    exchange = Exchange(b"PUT /key HTTP/1.1\r\nContent-Length: 2560\r\n\r\n", 200, 5)
+    bodies = [bytearray(payload.template) for _ in range(2)]
+    with serving(always(OK)) as server:
+        sockets = [socket.create_connection(server.address) for _ in range(2)]
+        for serial in (100, 200):
+            # Each run has a script of its own, as each upload has its own id.
+            tally = script([exchange], payload).drive(
+                [one.fileno() for one in sockets],
+                Rhythm(30.0, 5, 20.0, poll=False),
+                first_serial=serial,
+                bodies=bodies,
+            )
+            assert (tally.answered, tally.failed, tally.reconnections) == (5, 0, 0)
+        for one in sockets:
+            one.close()
+        sent = sorted(server.bodies)
+    assert sent == sorted(payload.of(first + number) for first in (100, 200) for number in range(5))
+    bodies[0].clear()  # nothing holds them when the run is over
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [[], [bytearray(3)], [bytearray(3), bytearray(2)], [bytearray(3), b"abc"], [bytearray(3)] * 3],
+    ids=["none", "too few", "too short", "not writable", "too many"],
+)
+def test_bodies_that_do_not_fit_are_refused(script: Any, bodies: list[Any]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(ValueError, match=r"as many bodies|as the payload is"):
+        script([GET], Payload(b"abc")).drive(
+            [ours.fileno()] * 2, Rhythm(1.0, 1, 1.0, poll=False), bodies=bodies
+        )
+
+
 def test_an_early_answer_to_an_upload_is_wrong(script: Any) -> None:
     """The server refuses by the head and closes; the loop must neither hang nor call it success."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -53,7 +53,7 @@ class CopyWork(Basics):
 
 
 class MultipartWork(Basics):
-    """Whole uploads in parts, one after another; Complete is timed apart."""
+    """Whole uploads in parts, one after another over the same connections; Complete is timed apart."""
 
     PART_BYTES = 8 << 20
     COMPLETE = "complete-64m"
@@ -77,12 +77,14 @@ class MultipartWork(Basics):
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         whole, completing = Tally(), Tally()
-        began = time.perf_counter()
-        with self.target.client() as client:
+        # What a client makes once is not made for each upload: the server would wait for it.
+        bodies = [bytearray(self._payload.template) for _ in range(self.connections)]
+        with self.target.client() as client, self.target.connected(self.connections) as descriptors:
+            began = time.perf_counter()
             while True:
                 started = time.perf_counter()
                 whole.begun += 1
-                parts, completed = self._one(client, rhythm)
+                parts, completed = self._one(client, rhythm, descriptors, bodies)
                 whole.idle_seconds += parts.idle_seconds
                 ended = time.perf_counter()
                 whole.seconds = ended - began
@@ -100,7 +102,9 @@ class MultipartWork(Basics):
         self._tally = whole
         return {self.cell.name: whole, self.COMPLETE: completing}
 
-    def _one(self, client: Client, rhythm: Rhythm) -> tuple[Tally, float | None]:
+    def _one(
+        self, client: Client, rhythm: Rhythm, descriptors: list[int], bodies: list[bytearray]
+    ) -> tuple[Tally, float | None]:
         """Make one upload; returns its parts, and how long Complete took if it came to that."""
         key = plans.written_key(self.cell, next(self._numbers) % 8)
         upload = client.begin_upload(self.target.writes, key)
@@ -110,12 +114,12 @@ class MultipartWork(Basics):
             plans.part_exchanges(self.target, key, upload, self._parts, len(self._payload.template)),
             self._payload,
         )
-        parts = self.target.load(
-            script,
-            self.connections,
+        parts = script.drive(
+            descriptors,
             replace(rhythm, seconds=60.0, count=self._parts),
             first_serial=serial,
             keep_answers=True,
+            bodies=bodies,
         )
         if parts.answered != self._parts:
             parts.failed += parts.unanswered

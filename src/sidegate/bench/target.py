@@ -112,16 +112,22 @@ class Target:
         keep_answers: bool = False,
     ) -> Tally:
         """Keep `connections` busy with a script; raises Unavailable when there is no server."""
-        sockets: list[socket.socket] = []
-        try:
-            sockets = self.connect(connections)
+        with self.connected(connections) as descriptors:
             return script.drive(
-                [one.fileno() for one in sockets],
+                descriptors,
                 rhythm,
                 first_position=first_position,
                 first_serial=first_serial,
                 keep_answers=keep_answers,
             )
+
+    @contextmanager
+    def connected(self, count: int) -> Iterator[list[int]]:
+        """Open connections to drive scripts over; what fails on them is Unavailable."""
+        sockets: list[socket.socket] = []
+        try:
+            sockets = self.connect(count)
+            yield [one.fileno() for one in sockets]
         except OSError as error:
             raise Unavailable(f"{self.label} ({self.endpoint.url}) does not answer: {error}") from error
         finally:

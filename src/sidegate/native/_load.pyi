@@ -21,13 +21,16 @@ class Script:
         first_position: int = 0,
         first_serial: int = 0,
         keep_answers: bool = False,
+        bodies: Sequence[bytearray] | None = None,
     ) -> Tally:
         """Keep one request under way on each connected TCP socket, and count.
 
         The socket of a connection that the server closes is replaced under its
         descriptor.  Position p of the run sends serial `first_serial` + p.  With
-        `keep_answers` the rhythm's `count` is how many are kept.  Large bodies of
+        `keep_answers` the rhythm's `count` is how many are kept.  `bodies` are copies of
+        the payload, which the run stamps and sends, one for each socket.  Large bodies of
         answers are discarded in the kernel (MSG_TRUNC).  Runs without the GIL,
         taking it ten times a second for signals; what a handler raises ends it.
-        Raises OSError when the server cannot be reached again.
+        Raises OSError when the server cannot be reached again, ValueError for `bodies`
+        that are not enough or of another size.
         """

@@ -8,6 +8,7 @@ asked, and what it means, is the caller's business.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -98,6 +99,17 @@ class Tally:
     latencies: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     examples: list[tuple[int, bytes]] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
+
+
+def bodies_for(count: int, template: bytes, given: Sequence[bytearray] | None) -> list[bytearray]:
+    """Return a copy of the payload for each connection: those given, or new ones.  Raises ValueError."""
+    if given is None:
+        return [bytearray(template) for _ in range(count)]
+    if len(given) != count:
+        raise ValueError(f"{count} connections need as many bodies, not {len(given)}")
+    if any(type(body) is not bytearray or len(body) != len(template) for body in given):
+        raise ValueError(f"a body must be a bytearray of {len(template)} bytes, as the payload is")
+    return list(given)
 
 
 def bucket_of(nanoseconds: int) -> int:

@@ -23,6 +23,7 @@ from sidegate.native.exchange import (
     Payload,
     Rhythm,
     Tally,
+    bodies_for,
     bucket_of,
 )
 
@@ -57,9 +58,11 @@ class Script:
         first_position: int = 0,
         first_serial: int = 0,
         keep_answers: bool = False,
+        bodies: Sequence[bytearray] | None = None,
     ) -> Tally:
         """Keep one request under way on each socket, and count."""
-        run = _Run(self, descriptors, rhythm, first_position, first_serial)
+        copies = bodies_for(len(descriptors), self.payload.template, bodies)
+        run = _Run(self, descriptors, copies, rhythm, first_position, first_serial)
         if keep_answers:
             run.tally.answers = [b""] * rhythm.count
         try:
@@ -203,6 +206,7 @@ class _Run:
         self,
         script: Script,
         descriptors: Sequence[int],
+        bodies: Sequence[bytearray],
         rhythm: Rhythm,
         first_position: int,
         first_serial: int,
@@ -215,8 +219,8 @@ class _Run:
         self._poller = select.epoll()
         # Duplicates, so that closing these leaves the caller's descriptors open.
         self._connections = {
-            fd: _Connection(fd, socket.socket(fileno=os.dup(fd)), bytearray(script.payload.template))
-            for fd in descriptors
+            fd: _Connection(fd, socket.socket(fileno=os.dup(fd)), body)
+            for fd, body in zip(descriptors, bodies, strict=True)
         }
         first = self._connections[descriptors[0]].socket
         self._address, self._family = first.getpeername(), first.family
