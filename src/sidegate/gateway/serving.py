@@ -20,6 +20,7 @@ from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import Authorize
 from sidegate.gateway.context import Context
 from sidegate.gateway.cores import usable_cores
+from sidegate.gateway.garbage import rare_pauses
 from sidegate.gateway.gateway import Gateway
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.threads import WorkThreads
@@ -102,10 +103,11 @@ async def running_gateway(
                 shortcut=gateway.shortcut,
                 budget=context.budget,
             )
-        try:
-            yield server
-        finally:
-            await server.drain(options.grace_seconds)
+        with rare_pauses.held():
+            try:
+                yield server
+            finally:
+                await server.drain(options.grace_seconds)
 
 
 async def _listen(gateway: Gateway, context: Context, options: Options) -> Server:
