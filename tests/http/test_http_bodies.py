@@ -80,14 +80,23 @@ def test_what_follows_a_body_belongs_to_the_next_request(launch: Launch, bytewis
     assert peer.read().body == expected([], b"")
 
 
+def test_a_mib_is_one_block_with_its_framing(launch: Launch) -> None:
+    # Chunks of 8 KiB, each with a signature: a size, ";chunk-signature=", 64 digits and two line ends.
+    data = data_of((1 << 20) + 128 * (4 + 17 + 64 + 4))
+    peer = launch(describe).connect()
+    peer.send(PUT % (b"", len(data), b"") + data)
+    assert peer.read().body == expected([len(data)], data)
+
+
 @pytest.mark.parametrize("style", ["length", "chunked"])
 def test_a_large_body_comes_in_large_blocks(launch: Launch, style: str) -> None:
     data = data_of(5 << 20)
     peer = launch(describe).connect()
+    whole = Limits().block_bytes
     for _ in range(2):
         if style == "length":
             peer.send(PUT % (b"", len(data), b"") + data)
-            assert peer.read().body == expected([1 << 20] * 5, data)
+            assert peer.read().body == expected([whole] * 4 + [len(data) - whole * 4], data)
         else:
             peer.send(CHUNKED + chunked(data, 100_000))
             sizes, digest = peer.read().body.rsplit(b" ", 1)
