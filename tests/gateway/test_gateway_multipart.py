@@ -210,6 +210,24 @@ def test_an_upload_is_over_once_completed_or_aborted(labs: Client) -> None:
     assert labs.get("/labs/k").body == b"data"
 
 
+@pytest.mark.parametrize("ending", ["completed", "aborted"])
+def test_parts_of_an_upload_that_was_ended_elsewhere_are_refused(
+    labs: Client, store: Store, ending: str
+) -> None:
+    """Another worker process did it; what is remembered here does not know."""
+    upload = labs.create_upload("/labs/k")
+    labs.put_part("/labs/k", upload, 1, b"part")
+    with Store.open(store.directory) as other:
+        if ending == "completed":
+            other.uploads.complete(upload, {"tag": "x-1", "parts": "", "checksums": []})
+        else:
+            other.uploads.abort(upload)
+    for _ in range(2):
+        answer = labs.ask("PUT", f"/labs/k?partNumber=2&uploadId={upload}", b"more")
+        assert (answer.status, answer.code) == (404, "NoSuchUpload")
+        assert answer.text("UploadId") == upload
+
+
 def test_an_upload_belongs_to_its_key(labs: Client) -> None:
     upload = labs.create_upload("/labs/k")
     etag = labs.put_part("/labs/k", upload, 1, b"data")

@@ -11,7 +11,7 @@ from sidegate.pfs.catalog.schema import PARTS
 from sidegate.pfs.checking import check
 from sidegate.pfs.collection import collect
 from sidegate.pfs.store import Store
-from sidegate.pfs.uploads import Part
+from sidegate.pfs.uploads import REMEMBERED_COUNT, Part
 
 
 def test_parts_come_in_any_order_and_replace_each_other(store: Store) -> None:
@@ -51,6 +51,47 @@ def test_a_completed_upload_remembers_its_answer_and_takes_no_more(store: Store)
         store.uploads.put_part(upload.id, 2, put(store, b"two"))
     with pytest.raises(NotFound):
         store.uploads.abort(upload.id)
+
+
+def test_open_uploads_are_remembered_until_they_end_here(store: Store) -> None:
+    completed, aborted, dropped, left = (
+        store.uploads.create(scope, "big", {"owner": "me"}) for scope in ("a", "a", "b", "a")
+    )
+    assert store.uploads.recall(left.id) is None, "nobody has asked for it yet"
+    for upload in (completed, aborted, dropped, left):
+        store.uploads.get(upload.id)
+        assert store.uploads.recall(upload.id) == upload
+    store.uploads.complete(completed.id, {"tag": "x"})
+    store.uploads.abort(aborted.id)
+    store.uploads.drop_scope("b")
+    remembered = [store.uploads.recall(upload.id) for upload in (completed, aborted, dropped, left)]
+    assert remembered == [None, None, None, left]
+
+
+@pytest.mark.parametrize("ending", ["completed", "aborted"])
+def test_a_part_of_what_another_process_ended_is_refused(store: Store, ending: str) -> None:
+    upload = store.uploads.create("labs@master", "big", {})
+    record = put(store, b"one")
+    store.uploads.get(upload.id)
+    with Store.open(store.directory) as other:
+        if ending == "completed":
+            other.uploads.complete(upload.id, {"tag": "x-1"})
+        else:
+            other.uploads.abort(upload.id)
+    assert store.uploads.recall(upload.id) == upload
+    with pytest.raises(NotFound):
+        store.uploads.put_part(upload.id, 1, record)
+    assert store.uploads.recall(upload.id) is None
+    with store.database.read() as connection:
+        assert connection.execute(select(PARTS)).all() == []
+
+
+def test_only_so_many_uploads_are_remembered(store: Store) -> None:
+    uploads = [store.uploads.create("labs@master", "big", {}) for _ in range(REMEMBERED_COUNT + 2)]
+    for upload in uploads:
+        store.uploads.get(upload.id)
+    remembered = [upload for upload in uploads if store.uploads.recall(upload.id) is not None]
+    assert remembered == uploads[2:]
 
 
 def test_a_collection_removes_the_parts_of_what_is_completed(store: Store, clock: Clock) -> None:

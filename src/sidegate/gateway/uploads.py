@@ -57,11 +57,8 @@ async def create_upload(context: Context, request: S3Request) -> Response:
         "checksum_type": create.checksum_type,
     }
 
-    def work() -> Upload:
-        scope = context.bucket(request.bucket).writable().scope
-        return context.store.uploads.create(scope, request.key, details)
-
-    upload = await context.run(work)
+    view = await find_writable(context, request.bucket)
+    upload = await context.writes.submit(context.store.uploads.creation(view.scope, request.key, details))
     headers = _algorithm_headers(create.algorithm, create.checksum_type)
     return xml_response(render_create_upload(request.bucket, request.key, upload.id), headers)
 
@@ -69,7 +66,7 @@ async def create_upload(context: Context, request: S3Request) -> Response:
 async def upload_part(context: Context, request: S3Request) -> Response:
     """Store one part; raises S3Error."""
     part = parse_upload_part(request.target, request.headers)
-    upload = await context.run(lambda: _find_open(context, request, part.upload_id))
+    upload = await _find_for_part(context, request, part.upload_id)
     algorithm = upload.details["algorithm"]
 
     def describe(received: Received) -> tuple[FileRecord, Received]:
@@ -83,7 +80,10 @@ async def upload_part(context: Context, request: S3Request) -> Response:
 
     wanted = (algorithm,) if algorithm else ()
     record, received = await receive(context, begin_upload(context, request, checksums=wanted), describe)
-    await context.run(lambda: _put_part(context, upload.id, part.part_number, record))
+    try:
+        await context.writes.submit(context.store.uploads.part(upload.id, part.part_number, record))
+    except NotFound:
+        raise _no_such_upload(upload.id) from None
     return Response(200, [(b"etag", format_etag(record.tag)), *received.digests.echo_headers()])
 
 
@@ -165,6 +165,7 @@ def _complete(context: Context, request: S3Request, view: WritableView, document
     try:
         write, result = _joined(context, request, view, complete, upload)
         context.store.database.carry_out(write)
+        context.store.uploads.forget(upload.id)
         return result
     except SidegateError:
         # A client that lost patience asks again while its first request still works.
@@ -244,6 +245,16 @@ def _find_in(context: Context, request: S3Request, upload_id: str, scope: str | 
 
 def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
     return _require_open(_find(context, request, upload_id))
+
+
+async def _find_for_part(context: Context, request: S3Request, upload_id: str) -> Upload:
+    """Return an open upload; where it is remembered, whether it still is open shows when the part is added."""
+    bucket, upload = context.namespace.peek(request.bucket), context.store.uploads.recall(upload_id)
+    if bucket is None or upload is None:
+        return await context.run(lambda: _find_open(context, request, upload_id))
+    if upload.scope != bucket.writable().scope or upload.path != request.key:
+        raise _no_such_upload(upload_id)
+    return upload
 
 
 def _require_open(upload: Upload) -> Upload:

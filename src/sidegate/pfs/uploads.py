@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Text, bindparam, delete, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import NotFound
 from sidegate.pfs.catalog.database import Database
+from sidegate.pfs.catalog.groups import OperationTicket, Ticket
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import PARTS, UPLOADS
 from sidegate.pfs.files import FileRecord, decode_record, encode_record
@@ -43,23 +44,62 @@ class Part(NamedTuple):
     record: FileRecord
 
 
+REMEMBERED_COUNT = 1024
+"""Open uploads kept in memory, about 1 KB each."""
+
+
 class Uploads:
     """The uploads of one store."""
 
     def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
+        # Uploads that were open when this process last saw them, the oldest first.
+        self._open: dict[str, Upload] = {}
 
     def create(self, scope: str, path: str, details: dict[str, Any]) -> Upload:
         """Begin an upload of `path`."""
+        return self._database.carry_out(self.creation(scope, path, details))
+
+    def creation(self, scope: str, path: str, details: dict[str, Any]) -> Ticket[Upload]:
+        """Return the write that begins an upload of `path`; its value is the upload."""
         upload = Upload(secrets.token_hex(16), scope, path, self._clock(), details, None)
-        values = {name: getattr(upload, name) for name in Upload.__slots__} | {"path": path.encode()}
-        self._database.write(lambda connection: connection.execute(insert(UPLOADS).values(**values)))
-        return upload
+        values = {
+            "upload_id": upload.id,
+            "scope": scope,
+            "path": path.encode(),
+            "created_us": upload.created_us,
+            "details": json.dumps(details),
+        }
+
+        def operation(connection: Connection) -> Upload:
+            _INSERT.fetch(connection, values)
+            return upload
+
+        return OperationTicket(operation)
 
     def get(self, upload: str) -> Upload:
         """Return an upload, completed or not; raises NotFound."""
-        return _only(self._database.fetch(_UPLOAD, {"upload_id": upload}), upload)
+        found = _only(self._database.fetch(_UPLOAD, {"upload_id": upload}), upload)
+        if found.result is None:
+            self._remember(found)
+        else:
+            self._open.pop(upload, None)
+        return found
+
+    def recall(self, upload: str) -> Upload | None:
+        """Return an upload that was open when this process last saw it.
+
+        Nothing of it but that can have changed, and whoever adds a part is told so.
+        """
+        return self._open.get(upload)
+
+    def _remember(self, upload: Upload) -> None:
+        known = self._open
+        known[upload.id] = upload
+        while len(known) > REMEMBERED_COUNT:
+            # Another thread may take the same one away.
+            known.pop(next(iter(list(known))), None)
 
     def unfinished(self, scope: str, start: str = "") -> Iterator[Upload]:
         """Yield the scope's unfinished uploads of paths >= `start`, by path and age."""
@@ -74,8 +114,18 @@ class Uploads:
 
     def put_part(self, upload: str, number: int, record: FileRecord) -> None:
         """Store a part, replacing one of the same number; raises NotFound."""
-        data = encode_record(record)
-        self._database.write(lambda connection: _upsert_part(connection, upload, number, data))
+        self._database.carry_out(self.part(upload, number, record))
+
+    def part(self, upload: str, number: int, record: FileRecord) -> Ticket[None]:
+        """Return the write that stores a part, replacing one of the same number; it may raise NotFound."""
+        values = {"upload_id": upload, "part": number, "data": encode_record(record)}
+
+        def operation(connection: Connection) -> None:
+            if not _UPSERT_PART.fetch(connection, values):
+                self._open.pop(upload, None)
+                raise _no_upload(upload)
+
+        return OperationTicket(operation)
 
     def parts(self, upload: str, after: int = 0) -> list[Part]:
         """Return the parts of an open upload with a number above `after`, by number."""
@@ -92,6 +142,11 @@ class Uploads:
             finish_upload(connection, upload, result)
 
         self._database.write(operation)
+        self.forget(upload)
+
+    def forget(self, upload: str) -> None:
+        """Note that an upload is open no more."""
+        self._open.pop(upload, None)
 
     def abort(self, upload: str) -> None:
         """Forget an upload and its parts; raises NotFound if it is not open."""
@@ -102,6 +157,7 @@ class Uploads:
             delete_uploads(connection, [upload])
 
         self._database.write(operation)
+        self.forget(upload)
 
     def drop_scope(self, scope: str) -> None:
         """Forget every upload of a scope."""
@@ -111,6 +167,8 @@ class Uploads:
             delete_uploads(connection, list(ids))
 
         self._database.write(operation)
+        for upload in [known.id for known in list(self._open.values()) if known.scope == scope]:
+            self.forget(upload)
 
 
 def select_upload(connection: Connection, upload: str) -> Upload:
@@ -120,14 +178,30 @@ def select_upload(connection: Connection, upload: str) -> Upload:
 
 # Columns of JSON come and go as text: a prepared statement converts nothing.
 _UPLOAD = Prepared(select(UPLOADS).where(UPLOADS.c.id == bindparam("upload_id")))
-_PART = insert(PARTS).values(
-    upload=bindparam("upload_id"), number=bindparam("part"), record=bindparam("data")
-)
-_UPSERT_PART = Prepared(
-    _PART.on_conflict_do_update(index_elements=["upload", "number"], set_={"record": _PART.excluded.record})
+_INSERT = Prepared(
+    insert(UPLOADS).values(
+        id=bindparam("upload_id"),
+        scope=bindparam("scope"),
+        path=bindparam("path"),
+        created_us=bindparam("created_us"),
+        details=bindparam("details", type_=Text),
+    )
 )
 IS_OPEN = UPLOADS.c.result.is_(None)
 """Only then do the parts of an upload mean anything."""
+
+# One statement says whether the upload is open and stores its part.
+_PART = insert(PARTS).from_select(
+    ["upload", "number", "record"],
+    select(UPLOADS.c.id, bindparam("part", type_=Integer), bindparam("data", type_=LargeBinary)).where(
+        UPLOADS.c.id == bindparam("upload_id"), IS_OPEN
+    ),
+)
+_UPSERT_PART = Prepared(
+    _PART.on_conflict_do_update(
+        index_elements=["upload", "number"], set_={"record": _PART.excluded.record}
+    ).returning(PARTS.c.number)
+)
 
 _OPEN_ONE = select(UPLOADS.c.id).where(UPLOADS.c.id == bindparam("upload_id"), IS_OPEN).scalar_subquery()
 _PARTS_AFTER = Prepared(
@@ -150,12 +224,6 @@ def _only(rows: Sequence[tuple[Any, ...]], upload: str) -> Upload:
     name, scope, path, created_us, details, result = rows[0]
     answer = None if result is None else json.loads(result)
     return Upload(name, scope, path.decode(), created_us, json.loads(details), answer)
-
-
-def _upsert_part(connection: Connection, upload: str, number: int, data: bytes) -> None:
-    if select_upload(connection, upload).result is not None:
-        raise _no_upload(upload)
-    _UPSERT_PART.fetch(connection, {"upload_id": upload, "part": number, "data": data})
 
 
 def finish_upload(connection: Connection, upload: str, result: dict[str, Any]) -> None:
