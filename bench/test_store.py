@@ -18,7 +18,7 @@ import pytest
 
 from corpus import BLOCK_BYTES, INPUT, Scale, incompressible, listed_key, measurements
 from figures import Figure, of_bytes, of_rounds
-from sidegate.bench.page_cache import warm_memory
+from sidegate.bench.warm_pool import WarmPool
 from sidegate.gateway.listings import page_of, render_page
 from sidegate.pfs.compression import RAW, SampleHabit, encode_payload
 from sidegate.pfs.extents import Extent
@@ -45,6 +45,12 @@ def store() -> Iterator[Store]:
             yield opened
 
 
+@pytest.fixture(scope="module")
+def pool(scale: Scale) -> Iterator[WarmPool]:
+    with WarmPool(scale.object_bytes) as pool:
+        yield pool
+
+
 def write(store: Store, content: bytes | bytearray) -> tuple[Extent, ...]:
     cutter = store.cutter()
     view = memoryview(content)
@@ -54,7 +60,9 @@ def write(store: Store, content: bytes | bytearray) -> tuple[Extent, ...]:
 
 
 @pytest.mark.parametrize("kind", ["incompressible", "CSV"])
-def test_pipeline(benchmark: Any, store: Store, scale: Scale, report: Report, kind: str) -> None:
+def test_pipeline(
+    benchmark: Any, store: Store, pool: WarmPool, scale: Scale, report: Report, kind: str
+) -> None:
     """Cut, hash, look up, compress where it pays, append: new chunks each round."""
     content = bytearray(
         incompressible(scale.object_bytes) if kind == "incompressible" else measurements(scale.object_bytes)
@@ -65,7 +73,7 @@ def test_pipeline(benchmark: Any, store: Store, scale: Scale, report: Report, ki
         number = next(serial)
         for offset in range(0, len(content), 64 << 10):
             struct.pack_into("<8s", content, offset, b"%08d" % number)
-        warm_memory(store.directory.parent, len(content))
+        pool.refill()
 
     timing = timed(benchmark, lambda: write(store, content), scale.rounds, renew)
     extents = timing.answer
@@ -79,7 +87,7 @@ def test_pipeline(benchmark: Any, store: Store, scale: Scale, report: Report, ki
 
 @pytest.mark.parametrize("stream", ["one chunk", "long"])
 def test_incompressible_is_recognised(
-    benchmark: Any, store: Store, scale: Scale, report: Report, stream: str
+    benchmark: Any, store: Store, pool: WarmPool, scale: Scale, report: Report, stream: str
 ) -> None:
     """What asking samples costs, as a share of storing the same chunks; must stay below 2 %.
 
@@ -88,7 +96,7 @@ def test_incompressible_is_recognised(
     content = bytearray(incompressible(scale.object_bytes))
     for offset in range(0, len(content), 64 << 10):
         struct.pack_into("<8s", content, offset, stream[:8].encode())
-    warm_memory(store.directory.parent, len(content))
+    pool.refill()
     began = time.thread_time()
     extents = write(store, content)
     storing_seconds = time.thread_time() - began

@@ -25,7 +25,7 @@ from corpus import SMALL_BYTES
 from gates.cells import PART_BYTES, RANGE_BYTES, Cell, request, requests_of
 from gates.connection import Connection
 from gates.process import MeasuredProcess, NotMeasured, Stores, measured_process
-from sidegate.bench.page_cache import warm_memory
+from sidegate.bench.warm_pool import WarmPool
 
 CONNECTIONS = 8
 PAIRS = 5
@@ -71,11 +71,12 @@ class Side:
 def measure_ratios(stores: Stores, cells: Sequence[Cell], pairs: int = PAIRS) -> dict[str, float]:
     """Return the yardstick's CPU time to ours for each cell that has a counterpart."""
     compared = [cell for cell in cells if cell.name in BARE]
-    warm_memory(stores.raw_file.parent, WARM_BYTES)
     with (
+        WarmPool(WARM_BYTES) as pool,
         yardstick(stores.raw_file) as (pid, address),
         measured_process(stores, pinned(), steady=False) as ours,
     ):
+        pool.refill()
         return {cell.name: ratio_of(cell, ours, pid, address, pairs) for cell in compared}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidegate.bench.page_cache import DROPPED_BYTES, drop_written, warm_memory, write_back
+from sidegate.bench.page_cache import DROPPED_BYTES, drop_written, write_back
 
 WRITTEN_AT = 1_700_000_000
 
@@ -68,8 +68,3 @@ def test_a_file_that_is_gone_meanwhile_is_left_out(write: Callable[..., Path], t
     write_back()
     drop_written(tmp_path / "store", WRITTEN_AT)
     assert not is_cached(written)
-
-
-def test_warming_leaves_nothing_behind(tmp_path: Path) -> None:
-    warm_memory(tmp_path, (1 << 20) + 1)
-    assert list(tmp_path.iterdir()) == []

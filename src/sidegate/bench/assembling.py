@@ -13,7 +13,7 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.client import Client
 from sidegate.bench.corpus import Scale, incompressible, large_object
 from sidegate.bench.target import Target
-from sidegate.bench.work import Basics, expected, next_serial, wrong_bodies
+from sidegate.bench.work import Basics, next_serial, wrong_bodies
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally, bucket_of
 
@@ -67,12 +67,6 @@ class MultipartWork(Basics):
         self._numbers = itertools.count()
         self._open: tuple[str, str] | None = None
         self._last: tuple[str, int] | None = None
-        self._tally: Tally | None = None
-
-    def prepare(self, seconds: float) -> None:
-        """Renew the memory that the server will store in."""
-        count = expected(self._tally, seconds, 2, self._limit)
-        self.renew_memory(count * self.cell.moved_bytes(self.scale))
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
@@ -99,7 +93,6 @@ class MultipartWork(Basics):
                 if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or whole.failed:
                     break
         completing.begun = completing.answered
-        self._tally = whole
         return {self.cell.name: whole, self.COMPLETE: completing}
 
     def _one(

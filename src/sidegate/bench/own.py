@@ -31,6 +31,7 @@ from sidegate.bench.servers import Cores, ServerProcess, start_serve, start_side
 from sidegate.bench.signing import Signer, Style
 from sidegate.bench.stock import DURABLE, INPUT, MANY, OPEN, Stock, make_stock, write_file
 from sidegate.bench.target import Target
+from sidegate.bench.warm_pool import WarmPool
 from sidegate.bench.workers import find_workers, move_to_cores
 from sidegate.errors import SidegateError
 
@@ -85,7 +86,9 @@ def run_self(
             if with_peers:
                 for peer in installed():
                     arena.add_peer(peer)
-            results = measure(cells, arena.targets, settings, tell, ceiling=codec_of(settings, cores.server))
+            pool = stack.enter_context(WarmPool(settings.scale.round_bytes))
+            targets = [replace(target, pool=pool) for target in arena.targets]
+            results = measure(cells, targets, settings, tell, ceiling=codec_of(settings, cores.server))
     finally:
         os.sched_setaffinity(0, before)
     verdicts = judge(results, arena.peer_labels)

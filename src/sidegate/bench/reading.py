@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
-from sidegate.bench.page_cache import write_back
 from sidegate.bench.target import Target
-from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics
+from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics, limit_of
 from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Rhythm, Tally
 
@@ -47,17 +48,12 @@ class BareWork(Basics):
         self, cell: Cell, target: Target, scale: Scale, connections: int, exchanges: list[Exchange]
     ) -> None:
         super().__init__(cell, target, scale, connections)
-        payload = plans.payload_of(cell, scale) if cell.operation == "put" else None
-        self._script = Script(exchanges, payload)
-
-    def prepare(self, seconds: float) -> None:
-        """Have what others wrote reach the disk before, as any other server has.
-
-        Its memory needs no renewing: it writes over the same piece of one file.
-        """
-        if self.cell.operation == "put":
-            write_back()
+        is_upload = cell.operation == "put"
+        self._script = Script(exchanges, plans.payload_of(cell, scale) if is_upload else None)
+        self._limit = limit_of(cell, scale, connections) if is_upload else None
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
-        """Make one round."""
-        return {self.cell.name: self.target.load(self._script, self.connections, rhythm)}
+        """Make one round; of uploads no more than any other server is sent."""
+        count = rhythm.count if self._limit is None else min(rhythm.count, self._limit)
+        limited = replace(rhythm, count=count)
+        return {self.cell.name: self.target.load(self._script, self.connections, limited)}

@@ -124,6 +124,7 @@ class _Server:
                 return False
             self.work.prepare(self._settings.duration_seconds * WARMING_SHARE)
             tallies = self.work.run(self._settings.rhythm(WARMING_SHARE))
+            self.work.give_back()
         except SidegateError as error:
             self.whole.refused = error.message
             return False
@@ -149,12 +150,14 @@ class _Server:
             self.whole.refused = error.message
             return
         self._note(tallies, cpu_seconds, process.resident_bytes() if process is not None else None)
+        self.work.give_back()
 
     def end(self) -> None:
         """Compare a sample in full."""
         try:
             if self.work is not None and self.whole.samples and not self.whole.refused:
                 self.whole.wrong += self.work.verify()
+                self.work.give_back()
         except SidegateError as error:
             self.whole.wrong.append(error.message)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from sidegate.bench.client import Client
 from sidegate.bench.endpoints import Endpoint
-from sidegate.bench.page_cache import drop_written, warm_memory, write_back
+from sidegate.bench.page_cache import drop_written, write_back
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.signing import Signer
+from sidegate.bench.warm_pool import WarmPool
 from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
 from sidegate.errors import Unavailable
 from sidegate.native import Script
@@ -34,9 +35,10 @@ class Target:
     `reads` holds what is read, `writes` takes what is written: one bucket, or a
     job's input and its `out`.  `many` is a bucket of very many keys, `branch` one
     with open writes, or the commit below.  `stores` is the file or folder that
-    the server stores in.  `only` names the cells that it takes part in; copies of
-    gigabytes are asked of ours alone.  `pausable`: its process belongs to the run
-    and keeps no lease, so that it can be stopped while others are measured.
+    the server stores in, `pool` the memory that it is to find.  `only` names the
+    cells that it takes part in; copies of gigabytes are asked of ours alone.
+    `pausable`: its process belongs to the run and keeps no lease, so that it can be
+    stopped while others are measured.
     `worker` is the one process of several that is asked, `writers` are others of
     the same server that are written to meanwhile.
     """
@@ -49,6 +51,7 @@ class Target:
     branch: str | None = None
     process: ProcessTree | None = None
     stores: Path | None = None
+    pool: WarmPool | None = None
     is_bare: bool = False
     is_ours: bool = False
     only: frozenset[str] | None = None
@@ -133,12 +136,14 @@ class Target:
         finally:
             close_all(sockets)
 
-    def renew_memory(self, size_bytes: int, since_seconds: float) -> None:
-        """Give the next round memory as warm as that of any other, where is known what the server stores in.
+    def warm_memory(self) -> None:
+        """Have warm memory at hand for a round of uploads, as for that of any other server."""
+        if self.pool is not None:
+            self.pool.refill()
 
-        `since_seconds` is when what it wrote in earlier rounds began.
-        """
-        if self.stores is not None:
+    def give_back_memory(self, since_seconds: float) -> None:
+        """Give back the memory of what was written since then, where is known what the server stores in."""
+        if self.pool is not None:
             write_back()
+        if self.pool is not None and self.stores is not None:
             drop_written(self.stores, since_seconds)
-            warm_memory(self.stores.parent, size_bytes)

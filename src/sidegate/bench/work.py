@@ -1,7 +1,8 @@
 """One cell on one server, round after round: what all kinds of work have.
 
-`prepare` renders what a round sends, outside of the measured time; `run` makes
-one round; `verify` compares a sample in full; `close` gives back what is open.
+`prepare` renders what a round sends, `run` makes one round, `give_back` takes out
+of memory what it stored; `verify` compares a sample in full, `close` ends what is open.
+Only `run` is measured.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from sidegate.native.exchange import Rhythm, Tally
 VERIFIED: Final = 16
 VERIFIED_BYTES: Final = 128 << 20
 
+STORING: Final = frozenset({"put", "multipart", "copy", "part-copy"})
+"""Operations whose bodies a server stores anew."""
+
 HEADROOM: Final = 1.5
 """How much more than in the last round is made ready."""
 
@@ -34,6 +38,9 @@ class Work(Protocol):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round; returns what was found by cell."""
+
+    def give_back(self) -> None:
+        """Take out of memory what a round stored, outside of the measured time."""
 
     def verify(self) -> list[str]:
         """Return what was wrong with a sample that was compared in full."""
@@ -53,11 +60,14 @@ class Basics:
     began_seconds: float = field(default_factory=time.time, init=False)
 
     def prepare(self, seconds: float) -> None:
-        """Need nothing."""
+        """Need nothing but memory to store in."""
+        if self.cell.operation in STORING:
+            self.target.warm_memory()
 
-    def renew_memory(self, size_bytes: int) -> None:
-        """Take back the memory that earlier rounds wrote to, and warm what the next one will write to."""
-        self.target.renew_memory(size_bytes, self.began_seconds)
+    def give_back(self) -> None:
+        """Take out of memory what a round stored."""
+        if self.cell.operation in STORING:
+            self.target.give_back_memory(self.began_seconds)
 
     def verify(self) -> list[str]:
         """Have nothing to compare."""
@@ -72,6 +82,11 @@ def expected(tally: Tally | None, seconds: float, least: int, most: int) -> int:
     if tally is None or not tally.seconds:
         return min(least, most)
     return max(least, min(most, int(HEADROOM * tally.answered / tally.seconds * seconds)))
+
+
+def limit_of(cell: Cell, scale: Scale, connections: int) -> int:
+    """Return how many uploads a round sends at most."""
+    return max(connections, scale.round_bytes // cell.moved_bytes(scale))
 
 
 def next_serial() -> int:

@@ -10,7 +10,15 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
 from sidegate.bench.framing import DigestBodies
 from sidegate.bench.target import Target
-from sidegate.bench.work import VERIFIED, VERIFIED_BYTES, Basics, expected, next_serial, wrong_bodies
+from sidegate.bench.work import (
+    VERIFIED,
+    VERIFIED_BYTES,
+    Basics,
+    expected,
+    limit_of,
+    next_serial,
+    wrong_bodies,
+)
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -22,7 +30,7 @@ class PutWork(Basics):
         super().__init__(cell, target, scale, connections)
         self.payload = plans.payload_of(cell, scale)
         self.size_bytes = cell.moved_bytes(scale)
-        self.limit = max(connections, scale.round_bytes // self.size_bytes)
+        self.limit = limit_of(cell, scale, connections)
         self.keys = min(scale.written_keys, self.limit)
         self._position = 0
         self._last: Tally | None = None
@@ -33,11 +41,6 @@ class PutWork(Basics):
             ],
             self.payload,
         )
-
-    def prepare(self, seconds: float) -> None:
-        """Renew the memory that the server will store in."""
-        count = expected(self._last, seconds, 2 * self.connections, self.limit)
-        self.renew_memory(count * self.size_bytes)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
@@ -73,15 +76,15 @@ class DigestWork(Basics):
         super().__init__(cell, target, scale, connections)
         self._bodies = DigestBodies(cell.digest, plans.payload_of(cell, scale))
         self._size_bytes = cell.moved_bytes(scale)
-        self._limit = max(connections, scale.round_bytes // self._size_bytes)
+        self._limit = limit_of(cell, scale, connections)
         self._ready: tuple[Script, int, int] | None = None
         self._last: Tally | None = None
 
     def prepare(self, seconds: float) -> None:
-        """Render a round, and renew the memory that the server will store in."""
+        """Render a round, and have memory for it."""
         count = expected(self._last, seconds, 2 * self.connections, self._limit)
         self._ready = self._render(count)
-        self.renew_memory(count * self._size_bytes)
+        super().prepare(seconds)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
