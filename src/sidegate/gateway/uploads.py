@@ -248,7 +248,7 @@ def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
 
 
 async def _find_for_part(context: Context, request: S3Request, upload_id: str) -> Upload:
-    """Return an open upload; where it is remembered, whether it still is open shows when the part is added."""
+    """Return an open upload; one that is remembered may be over, which shows when the part is added."""
     bucket, upload = context.namespace.peek(request.bucket), context.store.uploads.recall(upload_id)
     if bucket is None or upload is None:
         return await context.run(lambda: _find_open(context, request, upload_id))
