@@ -16,6 +16,9 @@ MODULES = {
     "sidegate.native._heads": "ext/heads.pyx",
     "sidegate.native._load": "ext/load.pyx",
     "sidegate.native._index": "ext/index.pyx",
+    "sidegate.native._file_heads": "ext/file_heads.pyx",
+    "sidegate.native._cursors": "ext/cursors.pyx",
+    "sidegate.native._page_scan": "ext/page_scan.pyx",
     "sidegate.native._listing": "ext/listing.pyx",
     "sidegate.native._parts": "ext/parts.pyx",
     "sidegate.native._sha256": "ext/sha256.pyx",
@@ -35,7 +38,7 @@ def native_modules() -> list[Extension]:
         Extension(name, [source], include_dirs=["ext"], depends=headers, extra_compile_args=["-O3"])
         for name, source in MODULES.items()
     ]
-    return cythonize(extensions, build_dir="build/cython", include_path=["ext"], language_level=3)
+    return cythonize(extensions, build_dir="build/cython", include_path=["ext", "src"], language_level=3)
 
 
 setup(ext_modules=native_modules())

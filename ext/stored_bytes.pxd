@@ -7,7 +7,7 @@ All of it inline: whoever takes this in compiles it anew.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef enum:
     # Nine groups of seven bits: 63 bits, what a signed column holds.
@@ -39,6 +39,35 @@ cdef inline bytes bytes_of(Slice piece):
     return PyBytes_FromStringAndSize(<const char*>piece.data, piece.length)
 
 
+cdef inline int compare(Slice left, Slice right) noexcept nogil:
+    cdef int order = memcmp(left.data, right.data, min(left.length, right.length))
+    if order:
+        return order
+    return (left.length > right.length) - (left.length < right.length)
+
+
+cdef inline bint begins_with(Slice text, Slice prefix) noexcept nogil:
+    return text.length >= prefix.length and memcmp(text.data, prefix.data, prefix.length) == 0
+
+
+cdef inline Py_ssize_t find(Slice text, Py_ssize_t start, Slice sought) noexcept nogil:
+    """Return where `sought`, which is not empty, begins in `text`, -1 if nowhere."""
+    cdef const uint8_t* end
+    cdef const uint8_t* place
+    if text.length - start < sought.length:
+        return -1
+    end = text.data + text.length - sought.length + 1
+    place = text.data + start
+    while place < end:
+        place = <const uint8_t*>memchr(place, sought.data[0], end - place)
+        if place == NULL:
+            return -1
+        if memcmp(place, sought.data, sought.length) == 0:
+            return place - text.data
+        place += 1
+    return -1
+
+
 cdef inline int append(Growing* buffer, const void* data, Py_ssize_t length) except -1:
     cdef uint8_t* grown
     cdef Py_ssize_t capacity
@@ -50,6 +79,17 @@ cdef inline int append(Growing* buffer, const void* data, Py_ssize_t length) exc
         buffer.data, buffer.capacity = grown, capacity
     memcpy(buffer.data + buffer.length, data, length)
     buffer.length += length
+    return 0
+
+
+cdef inline int trim(Growing* buffer) except -1:
+    """Give back the room that is left."""
+    cdef uint8_t* shrunk
+    if buffer.length < buffer.capacity and buffer.length:
+        shrunk = <uint8_t*>PyMem_Realloc(buffer.data, buffer.length)
+        if shrunk == NULL:
+            raise MemoryError
+        buffer.data, buffer.capacity = shrunk, buffer.length
     return 0
 
 

@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 output=$(mktemp -d)
 trap 'rm -rf "$output"' EXIT
 for source in ext/*.pyx; do
-  cython -3 -I ext --output-file "$output/$(basename "$source" .pyx).c" "$source" 2>> "$output/messages"
+  name=$(basename "$source" .pyx)
+  cython -3 -I ext -I src --module-name "sidegate.native._$name" --output-file "$output/$name.c" "$source" 2>> "$output/messages"
 done
 if [[ -s $output/messages ]]; then
   cat "$output/messages" >&2

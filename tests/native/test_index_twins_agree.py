@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +23,23 @@ try:
 except ModuleNotFoundError as absent:
     pytest.skip(f"nothing to compare, not compiled: {absent}", allow_module_level=True)
 _, pure = select("off")
-native_index, native_listing = native["index"], native["listing"]
-pure_index, pure_listing = pure["index"], pure["listing"]
+native_listing, pure_listing = native["listing"], pure["listing"]
 
 Outcome = tuple[Any, ...]
+
+
+def readers(modules: Mapping[str, Any]) -> Any:
+    """Return what reads trees and rows, of several modules, as one."""
+    return SimpleNamespace(
+        IndexNode=modules["index"].IndexNode,
+        FileHeads=modules["file_heads"].FileHeads,
+        RowCursor=modules["cursors"].RowCursor,
+        TreeCursor=modules["cursors"].TreeCursor,
+        PageScan=modules["page_scan"].PageScan,
+    )
+
+
+native_index, pure_index = readers(native), readers(pure)
 
 
 def outcome(call: Callable[[], Any]) -> Outcome:

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sidegate.native._aws_chunked import AwsChunkedDecoder
+    from sidegate.native._cursors import Cursor, RowCursor, TreeCursor
+    from sidegate.native._file_heads import FileHeads
     from sidegate.native._gear import GearScanner
     from sidegate.native._heads import HeadScanner
-    from sidegate.native._index import Cursor, FileHeads, IndexNode, PageScan, RowCursor, TreeCursor
+    from sidegate.native._index import IndexNode
     from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
+    from sidegate.native._page_scan import PageScan
     from sidegate.native._parts import collect_parts, scan_completion
     from sidegate.native._sha256 import Sha256, update_both
 
@@ -52,7 +55,19 @@ __all__ = [
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
 MODES: Final = ("auto", "require", "off")
-MODULES: Final = ("gear", "aws_chunked", "heads", "load", "index", "listing", "parts", "sha256")
+MODULES: Final = (
+    "gear",
+    "aws_chunked",
+    "heads",
+    "load",
+    "index",
+    "file_heads",
+    "cursors",
+    "page_scan",
+    "listing",
+    "parts",
+    "sha256",
+)
 _COMPILED: Final = {f"sidegate.native._{name}": name for name in MODULES}
 
 
@@ -99,9 +114,10 @@ if not TYPE_CHECKING:
     AwsChunkedDecoder = _modules["aws_chunked"].AwsChunkedDecoder
     HeadScanner = _modules["heads"].HeadScanner
     Script = _modules["load"].Script
-    _index, _listing = _modules["index"], _modules["listing"]
-    Cursor, TreeCursor, RowCursor = _index.Cursor, _index.TreeCursor, _index.RowCursor
-    IndexNode, FileHeads, PageScan = _index.IndexNode, _index.FileHeads, _index.PageScan
+    IndexNode, FileHeads = _modules["index"].IndexNode, _modules["file_heads"].FileHeads
+    _cursors, _listing = _modules["cursors"], _modules["listing"]
+    Cursor, TreeCursor, RowCursor = _cursors.Cursor, _cursors.TreeCursor, _cursors.RowCursor
+    PageScan = _modules["page_scan"].PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
     collect_parts, scan_completion = _modules["parts"].collect_parts, _modules["parts"].scan_completion
     Sha256, update_both = _modules["sha256"].Sha256, _modules["sha256"].update_both
