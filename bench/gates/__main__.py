@@ -93,9 +93,7 @@ def main(arguments: Sequence[str], folder: Path = stored.FOLDER) -> int:
     )
     parser.add_argument("--reason", default="", help="why the figures may change; needed by accept")
     parser.add_argument("--only", choices=KINDS, action="append", help="measure this only")
-    parser.add_argument(
-        "--cell", action="append", type=cell_named, metavar="NAME", help="measure this cell only"
-    )
+    parser.add_argument("--cell", action="append", type=_cell, metavar="NAME", help="measure this cell only")
     options = parser.parse_args(arguments)
     kinds, cells = tuple(options.only or KINDS), tuple(options.cell or CELLS)
     if options.command == "same-environment":
@@ -113,6 +111,13 @@ def reference(folder: Path, base: Path | None) -> Stored:
     if base is None or not base.exists():
         return known
     return stored.translated(known, stored.load(base / "stored"), stored.load(base / "measured"))
+
+
+def _cell(name: str) -> Cell:
+    try:
+        return cell_named(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:

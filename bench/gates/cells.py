@@ -81,8 +81,11 @@ _HEADERS = (
 
 
 def cell_named(name: str) -> Cell:
-    """Return a cell; raises KeyError."""
-    return {cell.name: cell for cell in CELLS}[name]
+    """Return a cell; raises ValueError, which names those there are."""
+    cells = {cell.name: cell for cell in CELLS}
+    if name not in cells:
+        raise ValueError(f"there is no cell {name!r}; use one of: {', '.join(cells)}")
+    return cells[name]
 
 
 def request(method: str, target: str, headers: bytes = b"", body: bytes = b"") -> bytes:
