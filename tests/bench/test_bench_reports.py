@@ -71,6 +71,52 @@ def test_a_result_is_the_median_of_its_rounds() -> None:
     assert one.failures == 0
 
 
+def rounds(name: str, label: str, *cpu_seconds: float, rate: float = 10.0) -> Result:
+    """Return a result of even rates, with the CPU time that each round took."""
+    found = result(name, label, *[rate] * len(cpu_seconds))
+    found.samples = [
+        replace(sample, cpu_seconds=seconds)
+        for sample, seconds in zip(found.samples, cpu_seconds, strict=True)
+    ]
+    return found
+
+
+def test_rounds_that_are_far_from_each_other_are_uneven() -> None:
+    assert rounds("put-64m", "x", 1.0, 1.2, 1.1).spread == pytest.approx(1.2)
+    assert not rounds("put-64m", "x", 1.0, 1.2, 1.1).is_uneven
+    assert rounds("put-64m", "x", 1.9, 2.0, 0.7).is_uneven
+    assert result("put-64m", "x", 10.0, 30.0).spread == pytest.approx(3.0), "rates, where no CPU time is seen"
+    assert result("put-64m", "x", 10.0).spread is None
+    assert result("put-64m", "x", 0.0, 10.0).spread is None
+    assert not result("put-64m", "x", 10.0).is_uneven
+
+
+def test_a_goal_is_not_told_by_rounds_that_contradict_each_other() -> None:
+    ours, low = result("put-64m", OURS, 50.0, 50.0), result("put-64m", BARE_WRITES, 40.0, 120.0)
+    assert verdicts(ours, low)["put-64m", "bare"] == "disturbed"
+    (verdict, _) = judge([ours, low], ["p"])
+    assert verdict.is_reached is None
+    assert verdict.bounds == (pytest.approx(50 / 120), pytest.approx(50 / 40))
+    # However the rounds are paired, it is reached; or it is not.
+    assert verdicts(ours, result("put-64m", BARE_WRITES, 40.0, 100.0))["put-64m", "bare"] == "reached"
+    assert verdicts(ours, result("put-64m", BARE_WRITES, 200.0, 400.0))["put-64m", "bare"] == "NOT reached"
+    assert verdicts(result("put-4k", OURS, 8_000.0, 20_000.0))["put-4k", "value"] == "disturbed"
+
+
+def test_ratios_to_uneven_rounds_are_marked() -> None:
+    kept = document(result("head", "a", 100.0, 40.0), result("head", "b", 50.0, 51.0))
+    rows = list(report.rows(kept))
+    assert [row[report.COLUMNS.index("spread")] for row in rows] == ["2.50x", "1.02x"]
+    assert rows[1][report.COLUMNS.index("ratio")].endswith("x ?")
+    assert rows[0][-1] == "rounds uneven"
+    assert compared(kept, kept) == [("a", "same ?"), ("b", "same ?")]
+    older = json.loads(json.dumps(kept))
+    for one in older["results"]:
+        del one["spread"], one["is_uneven"]
+    assert compared(older, older) == [("a", "same"), ("b", "same")], "runs were kept before this was said"
+    assert render_page(older)
+
+
 def test_milliseconds_are_latencies() -> None:
     slow, fast = result("copy-64m", "slow", 10, ms=4.0), result("copy-64m", "fast", 10, ms=1.0)
     assert slow.value == pytest.approx(4.0, rel=0.04)

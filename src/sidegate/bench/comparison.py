@@ -57,6 +57,8 @@ def _change(
     faster = before / after if other["unit"] == "ms" and relative is None else after / before
     verdict = "same" if abs(faster - 1) < NOISE else "faster" if faster > 1 else "SLOWER"
     unit = f"of {_reference(place, new)}" if relative else other["unit"]
+    if _are_uneven(place, old, new):
+        verdict += " ?"
     return (number(before), number(after), unit, f"{faster - 1:+.1%}", _cpu_change(one, other), verdict)
 
 
@@ -69,6 +71,14 @@ def _relative(
     if reference == place[1] or _reference(place, old) != reference or key not in old or key not in new:
         return None
     return speed_ratio(old[place], old[key]), speed_ratio(new[place], new[key])
+
+
+def _are_uneven(
+    place: tuple[str, str], old: dict[tuple[str, str], Any], new: dict[tuple[str, str], Any]
+) -> bool:
+    """Whether rounds of what is compared, or of the first endpoint, are too far from each other."""
+    places = {place, (place[0], _reference(place, new) or "")}
+    return any(run.get(one, {}).get("is_uneven") for run in (old, new) for one in places)
 
 
 def _reference(place: tuple[str, str], results: dict[tuple[str, str], Any]) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sidegate.bench.results import Result, cpu_ratio, find, ratio
+from sidegate.bench.results import Result, cpu_ratio, find, ratio, ratio_bounds
 
 OURS: Final = "sidegate"
 OURS_DURABLE: Final = "sidegate, durable"
@@ -21,6 +21,10 @@ BARE: Final = "bare"
 BARE_WRITES: Final = "bare, writes"
 BARE_OVERWRITES: Final = "bare, overwrites"
 CODEC: Final = "zstd"
+
+NOT_COMPARED: Final = "not compared"
+DISTURBED: Final = "disturbed"
+"""The verdict where rounds are uneven, and some reach the goal while others do not."""
 
 Kind = Literal["bare", "peer", "value", "cell", "codec", "commit"]
 
@@ -81,27 +85,37 @@ GOALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A goal held against results; `by_cpu` is the same comparison of CPU time."""
+    """A goal held against results; `by_cpu` is the same comparison of CPU time.
+
+    `bounds` is what single rounds would give, where rounds of either side are uneven.
+    """
 
     goal: Goal
     ours: Result
     other: Result | None
     reached: float | None
     by_cpu: float | None
+    bounds: tuple[float, float] | None = None
 
     @property
     def is_reached(self) -> bool | None:
-        """Whether the goal is reached, None when there is nothing to compare with."""
+        """Whether the goal is reached; None with nothing to compare, or when rounds contradict each other."""
         if self.reached is None:
             return None
-        if self.goal.kind == "value" and self.ours.cell.unit == "ms":
-            return self.reached <= self.goal.bound
-        return self.reached >= self.goal.bound
+        found = {self._suffices(value) for value in self.bounds or (self.reached,)}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def word(self) -> str:
         """Say it."""
-        return {None: "not compared", True: "reached", False: "NOT reached"}[self.is_reached]
+        if self.is_reached is None:
+            return NOT_COMPARED if self.reached is None else DISTURBED
+        return "reached" if self.is_reached else "NOT reached"
+
+    def _suffices(self, value: float) -> bool:
+        if self.goal.kind == "value" and self.ours.cell.unit == "ms":
+            return value <= self.goal.bound
+        return value >= self.goal.bound
 
     def wanted(self) -> str:
         """Say what must be reached."""
@@ -124,12 +138,25 @@ def judge(results: Sequence[Result], peers: Iterable[str]) -> list[Verdict]:
         if ours is None:
             continue
         if goal.kind == "value":
-            found.append(Verdict(goal, ours, None, ours.value, None))
+            found.append(Verdict(goal, ours, None, ours.value, None, _value_bounds(ours)))
             continue
         other = _other(goal, results, labels)
         by_rate, by_cpu = ratio(ours, other), cpu_ratio(ours, other)
-        found.append(Verdict(goal, ours, other, by_cpu if goal.by_cpu else by_rate, by_cpu))
+        bounds = ratio_bounds(ours, other, by_cpu=goal.by_cpu) if is_doubtful(ours, other) else None
+        found.append(Verdict(goal, ours, other, by_cpu if goal.by_cpu else by_rate, by_cpu, bounds))
     return found
+
+
+def is_doubtful(*results: Result | None) -> bool:
+    """Whether the rounds of any of them are uneven, so that a ratio of both says little."""
+    return any(result is not None and result.is_uneven for result in results)
+
+
+def _value_bounds(ours: Result) -> tuple[float, float] | None:
+    if not ours.is_uneven or ours.cell.unit == "ms" or ours.value is None or not ours.rate:
+        return None
+    rates = [sample.rate / ours.rate * ours.value for sample in ours.samples if sample.rate]
+    return min(rates), max(rates)
 
 
 def best_peer(results: Sequence[Result], cell: str, labels: Sequence[str]) -> Result | None:

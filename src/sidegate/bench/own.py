@@ -286,5 +286,6 @@ def _described(verdict: Verdict) -> dict[str, Any]:
         "reached": verdict.reached,
         "by_cpu": verdict.by_cpu,
         "wanted": verdict.wanted(),
+        "doubtful": goals.is_doubtful(verdict.ours, verdict.other),
         "verdict": verdict.word,
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sidegate.bench.goals import BARE, BARE_WRITES, OURS, Verdict, best_peer
+from sidegate.bench.goals import BARE, BARE_WRITES, OURS, Verdict, best_peer, is_doubtful
 from sidegate.bench.own import OwnRun
 from sidegate.bench.peers import ESSENTIAL
-from sidegate.bench.report import number
-from sidegate.bench.results import Result, find, ratio
+from sidegate.bench.report import number, times
+from sidegate.bench.results import UNEVEN, Result, find, ratio
 
 COLUMNS: Final = (
     "cell",
@@ -59,29 +59,30 @@ def _figures(run: OwnRun, verdict: Verdict) -> tuple[str, ...]:
         number(_milliseconds(ours, 0.99)),
         number(None if ours.cpu_seconds is None else ours.cpu_seconds * 1e6),
         number(bare.value) if bare is not None else "",
-        share(ratio(ours, bare)),
+        share(ratio(ours, bare), doubtful=is_doubtful(ours, bare)),
         number(peer.value) if peer is not None else "",
         peer.label if peer is not None else "",
-        share(ratio(ours, peer), multiple=True),
+        share(ratio(ours, peer), multiple=True, doubtful=is_doubtful(ours, peer)),
     )
 
 
 def _judgement(verdict: Verdict) -> tuple[str, ...]:
     multiple = verdict.goal.kind == "peer"
     is_value = verdict.goal.kind == "value"
+    doubtful = is_doubtful(verdict.ours, verdict.other)
     return (
         verdict.wanted(),
-        number(verdict.reached) if is_value else share(verdict.reached, multiple=multiple),
+        number(verdict.reached) if is_value else share(verdict.reached, multiple=multiple, doubtful=doubtful),
         share(verdict.by_cpu, multiple=multiple),
         verdict.word,
     )
 
 
-def share(value: float | None, *, multiple: bool = False) -> str:
+def share(value: float | None, *, multiple: bool = False, doubtful: bool = False) -> str:
     """Return a ratio as percent, or as a multiple."""
     if value is None:
         return ""
-    return f"{number(value)}x" if multiple else f"{value:.0%}"
+    return (f"{number(value)}x" if multiple else f"{value:.0%}") + (" ?" if doubtful else "")
 
 
 def notes(run: OwnRun) -> Iterator[str]:
@@ -109,6 +110,13 @@ def notes(run: OwnRun) -> Iterator[str]:
         yield (
             f"{ESSENTIAL} took no part, so nothing is claimed about peers; "
             "bench/peers.sh installs those that package registries have"
+        )
+    compared = [r for verdict in run.verdicts for r in (verdict.ours, verdict.other) if r is not None]
+    uneven = [f"{r.cell.title_at(r.scale)} on {r.label} ({times(r.spread)})" for r in compared if r.is_uneven]
+    if uneven:
+        yield (
+            f"? and disturbed: rounds of one side took more than {UNEVEN} times what others did, so that "
+            f"something else was at work; measure again: {'; '.join(dict.fromkeys(uneven))}"
         )
     limited = sorted({f"{r.cell.title_at(r.scale)} on {r.label}" for r in run.results if r.client_was_limit})
     if limited:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidegate.bench import plots, report
 from sidegate.bench.document import Document
+from sidegate.bench.goals import DISTURBED, NOT_COMPARED
 
 
 def render_page(document: Document) -> str:
@@ -86,7 +87,7 @@ def _goals(document: Document) -> Iterator[str]:
             goal["unit"],
             goal["against"] or "",
             report.number(goal["other"]),
-            report.times(goal["reached"]) if goal["against"] else report.number(goal["reached"]),
+            _reached(goal),
             report.times(goal["by_cpu"]),
             goal["wanted"],
             goal["verdict"],
@@ -94,9 +95,14 @@ def _goals(document: Document) -> Iterator[str]:
         for goal in document["goals"]
     ]
     reached = sum(goal["verdict"] == "reached" for goal in document["goals"])
-    judged = sum(goal["verdict"] != "not compared" for goal in document["goals"])
+    judged = sum(goal["verdict"] not in (NOT_COMPARED, DISTURBED) for goal in document["goals"])
     table = _table(columns, rows, frozenset({"ours", "its", "is", "by CPU"}))
     yield f"<section><h2>What is to be reached: {reached} of {judged}</h2>{table}</section>"
+
+
+def _reached(goal: dict[str, Any]) -> str:
+    shown = report.times(goal["reached"]) if goal["against"] else report.number(goal["reached"])
+    return f"{shown} ?" if goal.get("doubtful") and shown else shown
 
 
 def _cell(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> Iterator[str]:
@@ -104,7 +110,7 @@ def _cell(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> Iterato
     yield f'<section id="{escape(first["cell"])}"><h2>{escape(first["title"])}</h2>'
     yield (
         f'<p class="soft">{escape(first["unit"])}, {first["connections"]} connections; '
-        "bars are medians, dots are rounds</p>"
+        "bars are medians, dots are rounds; spread: dearest round to cheapest</p>"
     )
     yield '<div class="plots">'
     yield plots.bars(results, colours)
@@ -134,6 +140,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: froze
 def _kind(cell: str, kind: str) -> str:
     if cell == "reached":
         return ' class="reached"'
-    if cell == "NOT reached":
+    if cell in ("NOT reached", DISTURBED):
         return ' class="missed"'
     return ' class="wrong"' if "WRONG" in cell else kind

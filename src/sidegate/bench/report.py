@@ -20,10 +20,11 @@ COLUMNS: Final = (
     "CPU µs",
     "CPU-s/GB",
     "RSS MiB",
+    "spread",
     "ratio",
     "remarks",
 )
-NUMBERS: Final = frozenset(COLUMNS[2:10])
+NUMBERS: Final = frozenset(COLUMNS[2:11])
 
 
 def rows(document: Document) -> Iterator[tuple[str, ...]]:
@@ -46,7 +47,8 @@ def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
         number(result["cpu_us_per_request"]),
         number(result["cpu_seconds_per_gb"]),
         number(result["resident_bytes"] / (1 << 20)) if result["resident_bytes"] else "",
-        "" if result is reference else times(speed_ratio(result, reference)),
+        times(result.get("spread")),
+        "" if result is reference else doubted(times(speed_ratio(result, reference)), result, reference),
         remarks(result),
     )
 
@@ -59,6 +61,11 @@ def speed_ratio(one: dict[str, Any], other: dict[str, Any]) -> float | None:
     return float(other["value"] / one["value"] if slower else one["value"] / other["value"])
 
 
+def doubted(ratio: str, *results: dict[str, Any]) -> str:
+    """Return a ratio with a question mark where rounds of either side are uneven."""
+    return f"{ratio} ?" if ratio and any(result.get("is_uneven") for result in results) else ratio
+
+
 def remarks(result: dict[str, Any]) -> str:
     """Return what must be known beside a figure."""
     found = []
@@ -66,6 +73,8 @@ def remarks(result: dict[str, Any]) -> str:
         found.append(f"{result['failures']} WRONG or missing")
     if result["client_was_limit"]:
         found.append("client was the limit")
+    if result.get("is_uneven"):
+        found.append("rounds uneven")
     return ", ".join(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
@@ -13,6 +13,9 @@ from sidegate.bench.latencies import added, compact, percentile
 
 BUSY_CLIENT = 0.90
 """From here on the client was the limit, and the server could have done more."""
+
+UNEVEN: Final = 1.3
+"""From here on rounds are too far from each other to be believed; undisturbed ones are within 1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Sample:
     def rate(self) -> float:
         """Return right answers per second."""
         return self.answered / self.seconds if self.seconds else 0.0
+
+    @property
+    def cpu_seconds_each(self) -> float | None:
+        """Return the server's CPU seconds for each right answer."""
+        return self.cpu_seconds / self.answered if self.cpu_seconds and self.answered else None
 
 
 @dataclass(slots=True)
@@ -70,14 +78,32 @@ class Result:
     @property
     def cpu_seconds(self) -> float | None:
         """Return the server's CPU seconds for each right answer."""
-        found = [s.cpu_seconds / s.answered for s in self.samples if s.cpu_seconds is not None and s.answered]
-        return median(found) if found else None
+        found = [s.cpu_seconds_each for s in self.samples]
+        known = [seconds for seconds in found if seconds is not None]
+        return median(known) if known else None
 
     @property
     def cpu_seconds_per_gb(self) -> float | None:
         """Return the server's CPU seconds for each GB moved, None where bytes are not the point."""
         moved = self.cell.moved_bytes(self.scale)
         return None if self.cpu_seconds is None or moved < 64 << 10 else self.cpu_seconds / moved * 1e9
+
+    @property
+    def spread(self) -> float | None:
+        """Return what the dearest round took to the cheapest, None for a single one.
+
+        It is CPU time that counts, or time where that is not seen.
+        """
+        costs = [s.cpu_seconds_each for s in self.samples]
+        if None in costs:
+            costs = [1 / s.rate if s.rate else None for s in self.samples]
+        found = [cost for cost in costs if cost is not None]
+        return max(found) / min(found) if len(found) > 1 else None
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether something disturbed rounds, so that their median may be of the disturbed ones."""
+        return self.spread is not None and self.spread > UNEVEN
 
     @property
     def resident_bytes(self) -> int | None:
@@ -126,6 +152,8 @@ class Result:
                 {"rate": s.rate, "seconds": s.seconds, "answered": s.answered, "cpu_seconds": s.cpu_seconds}
                 for s in self.samples
             ],
+            "spread": self.spread,
+            "is_uneven": self.is_uneven,
             "failures": self.failures,
             "examples": [*self.examples, *self.wrong, *([self.refused] if self.refused else [])],
             "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
@@ -149,6 +177,22 @@ def cpu_ratio(one: Result | None, other: Result | None) -> float | None:
     if one is None or other is None or not one.cpu_seconds or not other.cpu_seconds:
         return None
     return other.cpu_seconds / one.cpu_seconds
+
+
+def ratio_bounds(one: Result | None, other: Result | None, *, by_cpu: bool) -> tuple[float, float] | None:
+    """Return the least and the largest ratio of any two rounds, None where rounds have no such figure."""
+    if one is None or other is None or one.cell.unit == "ms":
+        return None
+    ours, theirs = _speeds(one, by_cpu), _speeds(other, by_cpu)
+    return (min(ours) / max(theirs), max(ours) / min(theirs)) if ours and theirs else None
+
+
+def _speeds(result: Result, by_cpu: bool) -> list[float]:
+    if not by_cpu:
+        moved = result.cell.moved_bytes(result.scale) if result.cell.unit == "MB/s" else 1
+        return [sample.rate * moved for sample in result.samples if sample.rate]
+    costs = [sample.cpu_seconds_each for sample in result.samples]
+    return [1 / cost for cost in costs if cost]
 
 
 def _milliseconds(seconds: float | None) -> float | None:

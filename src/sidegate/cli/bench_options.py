@@ -116,6 +116,7 @@ def print_document(document: Document) -> None:
 
     print_table(report.COLUMNS, report.rows(document), numbers=tuple(report.NUMBERS))
     say("ratio: speed relative to the first endpoint of the cell; CPU: of the server, for one request")
+    say("spread: the dearest round to the cheapest; ?: rounds of one side are uneven, measure again")
 
 
 def print_failures(document: Document) -> None:
