@@ -106,6 +106,19 @@ def test_it_leaves_nothing_behind(bench: Bench, serve: Callable[..., MemoryS3]) 
     assert len([request for request in server.requests if request.startswith("PUT /sidegate-bench-")]) > 40
 
 
+def test_what_a_cell_wrote_is_gone_before_the_next_begins(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve()
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "put-4k,put-1m")
+    assert done.exit_code == 0, done.output
+    put = [index for index, asked in enumerate(server.requests) if "/written/put-" in asked]
+    later = [index for index in put if "/written/put-1m/" in server.requests[index]]
+    deletes = [index for index, asked in enumerate(server.requests) if asked.startswith("POST")]
+    assert any(put[0] < index < later[0] for index in deletes)
+    assert server.buckets == {}
+
+
 def test_what_cannot_be_removed_is_said_at_the_end(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
     server = serve("keeps buckets")
     done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head")

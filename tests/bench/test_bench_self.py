@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -12,13 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
 
+from sidegate.bench.cells import choose
+from sidegate.bench.corpus import scale_named
 from sidegate.bench.endpoints import parse_endpoint
 from sidegate.bench.peers import PEERS, installed
 from sidegate.bench.processes import ProcessTree
+from sidegate.bench.room import NoRoom, Tenant, explained_full_disk
+from sidegate.bench.rounds import Settings
 from sidegate.bench.servers import Cores, ServerProcess
 from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
@@ -74,6 +81,52 @@ def test_peers_that_are_there_take_part(tmp_path: Path) -> None:
     for peer in PEERS:
         if peer.name in peers:
             assert peers[peer.name]["signatures"] == "verified"
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_disk_with_too_little_room_is_refused_before_anything_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(2 << 30, 0, 1 << 20))
+    done = bench_self("--cells", "put-64m", "--no-peers", "--folder", str(tmp_path))
+    assert done.exit_code != 0
+    said = rf"the run may take \d+ MiB of disk in {re.escape(str(tmp_path))}, and there is 1 MiB free"
+    assert re.search(said, done.stderr)
+    assert "--folder or TMPDIR" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_becomes_full_all_the_same_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bare.bin"
+    said = r"may take 1\.0 GiB of disk .* the disk became full while .*bare\.bin was written"
+    with pytest.raises(NoRoom, match=said), explained_full_disk(tmp_path, 1 << 30):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    with (
+        pytest.raises(NoRoom, match=r"the disk became full \(name a folder"),
+        explained_full_disk(tmp_path, 1 << 30),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError), explained_full_disk(tmp_path, 1):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_run_needs_what_its_cells_store() -> None:
+    settings = Settings(scale_named("full"), 0.5, 3)
+
+    def needed(name: str, *, keeps: bool) -> int:
+        return Tenant(choose([name]), keeps).needed_bytes(settings)
+
+    assert needed("get-8m", keeps=True) == pytest.approx(8 << 20, rel=0.01)
+    assert needed("put-64m", keeps=False) == 512 << 20, "each key is written again"
+    assert needed("put-64m", keeps=True) == (512 << 20) * 3.5, "warming, three rounds, and what is read back"
+    assert needed("put-*", keeps=False) == 512 << 20, "what a cell wrote goes before the next"
+    assert needed("copy-64m", keeps=True) == pytest.approx(64 << 20, rel=0.01), "a copy takes no room"
+    assert needed("copy-64m", keeps=False) < 2 << 30
 
 
 def script(path: Path, text: str) -> None:

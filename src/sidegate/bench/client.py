@@ -23,6 +23,8 @@ from sidegate.errors import SidegateError, Unavailable
 
 TIMEOUT_SECONDS = 60.0
 SEND_BYTES = 1 << 20
+DELETED_AT_ONCE = 1000
+"""API_DeleteObjects: "the request can contain a list of up to 1,000 keys"."""
 
 
 class Refused(SidegateError):
@@ -140,6 +142,12 @@ class Client:
         body = f"<Delete><Quiet>true</Quiet>{lines}</Delete>".encode()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         self.demand("POST", f"/{bucket}", [("delete", "")], body, content_md5=digest)
+
+    def clear(self, bucket: str, prefix: str) -> None:
+        """Delete all objects whose keys begin so; raises Refused."""
+        while keys := list(self.keys(bucket, prefix)):
+            for start in range(0, len(keys), DELETED_AT_ONCE):
+                self.delete(bucket, keys[start : start + DELETED_AT_ONCE])
 
     def begin_upload(self, bucket: str, key: str) -> str:
         """Open a multipart upload and return its id; raises Refused."""

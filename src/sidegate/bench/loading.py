@@ -14,7 +14,7 @@ from typing import Final
 
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
-from sidegate.bench.client import Answer, Client, Refused
+from sidegate.bench.client import DELETED_AT_ONCE, Answer, Client, Refused
 from sidegate.bench.corpus import LISTED_BODY, SMALL_BYTES, Scale, Stored, listed_key
 from sidegate.bench.target import Target
 from sidegate.errors import Denied, SidegateError, Unsupported
@@ -22,9 +22,6 @@ from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Payload, Rhythm
 
 NAME_PREFIX: Final = "sidegate-bench-"
-DELETED_AT_ONCE: Final = 1000
-"""API_DeleteObjects: "the request can contain a list of up to 1,000 keys"."""
-
 LOADING_SECONDS: Final = 300.0
 LOADING_CONNECTIONS: Final = 8
 
@@ -116,9 +113,7 @@ def remove(client: Client, place: Place) -> str | None:
         for key, upload in client.open_uploads(place.bucket):
             if key.startswith(place.folder):
                 client.ask("DELETE", f"/{place.bucket}/{key}", [("uploadId", upload)])
-        while keys := list(client.keys(place.bucket, place.folder)):
-            for start in range(0, len(keys), DELETED_AT_ONCE):
-                client.delete(place.bucket, keys[start : start + DELETED_AT_ONCE])
+        client.clear(place.bucket, place.folder)
         answer = None if place.folder else client.ask("DELETE", f"/{place.bucket}")
     except SidegateError as error:
         return f"{place.path} is left behind: {error.message}"

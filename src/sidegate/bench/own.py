@@ -23,9 +23,11 @@ from sidegate.bench.corpus import large_object, plain_object
 from sidegate.bench.document import Document, document_of
 from sidegate.bench.goals import Verdict, judge
 from sidegate.bench.loading import load
+from sidegate.bench.page_cache import write_back
 from sidegate.bench.peers import ESSENTIAL, KEYS, Peer, installed
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.results import Result
+from sidegate.bench.room import Tenant, check_room, explained_full_disk
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.servers import Cores, ServerProcess, start_serve, start_sidecar, start_yardstick
 from sidegate.bench.signing import Signer, Style
@@ -71,21 +73,25 @@ def run_self(
     with_peers: bool = True,
 ) -> OwnRun:
     """Measure ours, the bare server and the peers that are installed."""
+    place = folder or Path(tempfile.gettempdir())
+    peers = installed() if with_peers else []
+    needed = sum(tenant.needed_bytes(settings) for tenant in _tenants(cells, peers))
+    check_room(place, needed)
     cores = Cores.choose()
     settings = replace(settings, poll=cores.apart)
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cores.client})
     try:
-        with ExitStack() as stack:
+        with explained_full_disk(place, needed), ExitStack() as stack:
             directory = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-", dir=folder))
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-", dir=place))
             )
             arena = _Arena(directory, cells, settings, cores, stack, tell)
             arena.add_ours()
             arena.add_bare()
-            if with_peers:
-                for peer in installed():
-                    arena.add_peer(peer)
+            for peer in peers:
+                arena.add_peer(peer)
+            write_back()  # what was loaded, or the disk is busy with it while reading is measured
             pool = stack.enter_context(WarmPool(settings.scale.round_bytes))
             targets = [replace(target, pool=pool) for target in arena.targets]
             results = measure(cells, targets, settings, tell, ceiling=codec_of(settings, cores.server))
@@ -101,6 +107,28 @@ def run_self(
         goals=[_described(verdict) for verdict in verdicts],
     )
     return OwnRun(document, results, verdicts, arena.peer_labels, ESSENTIAL in arena.peer_labels)
+
+
+def _tenants(cells: Sequence[Cell], peers: Sequence[Peer]) -> list[Tenant]:
+    """Return who will store."""
+    ours = [Tenant(cells, keeps=True), Tenant(_of(cells, DURABLE_CELLS), keeps=True, loaded=False)]
+    # The file that the bare server sends, and what two of them write over again.
+    sent = Tenant([cell for cell in cells if "large" in cell.needs], keeps=False)
+    bare = [sent] + [Tenant(_of(cells, WRITING_CELLS), keeps=False, loaded=False)] * 2
+    others = [Tenant(_of(cells, only), keeps=False) for peer in peers for _, _, only in _variants(peer)]
+    return ours + bare + others
+
+
+def _variants(peer: Peer) -> list[tuple[str, Style, frozenset[str] | None]]:
+    """Return label, signing and cells of each way that a peer takes part: with keys, and without."""
+    found: list[tuple[str, Style, frozenset[str] | None]] = [(peer.name, "presigned", None)]
+    if peer.anonymous is not None:
+        found.append((f"{peer.name}, no auth", "none", ANONYMOUS_CELLS))
+    return found
+
+
+def _of(cells: Sequence[Cell], names: frozenset[str] | None) -> list[Cell]:
+    return [cell for cell in cells if names is None or cell.name in names]
 
 
 class _Arena:
@@ -144,6 +172,7 @@ class _Arena:
                 many,
                 stores=stock.store,
                 is_ours=True,
+                keeps_history=True,
             ),
             signatures="not verified, by design: it serves one job on loopback",
             durability="survives the process",
@@ -177,11 +206,8 @@ class _Arena:
 
     def add_peer(self, peer: Peer) -> None:
         """Start a peer, with keys and, where it offers that, without; load it."""
-        variants: list[tuple[str, Style, frozenset[str] | None]] = [(peer.name, "presigned", None)]
-        if peer.anonymous is not None:
-            variants.append((f"{peer.name}, no auth", "none", ANONYMOUS_CELLS))
-        for label, style, only in variants:
-            cells = [cell for cell in self._cells if only is None or cell.name in only]
+        for label, style, only in _variants(peer):
+            cells = _of(self._cells, only)
             if not cells:
                 continue
             self._tell(f"starting and loading {label}")
@@ -220,6 +246,7 @@ class _Arena:
             bucket,
             bucket,
             branch=bucket,
+            keeps_history=True,
             stores=store,
             only=only,
         )

@@ -115,7 +115,12 @@ def payload_of(cell: Cell, scale: Scale) -> Payload:
 
 def written_key(cell: Cell, number: int) -> str:
     """Return the key of the n-th object that a cell writes."""
-    return f"{OUTPUT_PREFIX}/{cell.name}/{number % 64:02d}/{number:08d}.bin"
+    return f"{written_folder(cell)}/{number % 64:02d}/{number:08d}.bin"
+
+
+def written_folder(cell: Cell) -> str:
+    """Return the folder of all that a cell writes."""
+    return f"{OUTPUT_PREFIX}/{cell.name}"
 
 
 def put_exchange(

@@ -168,6 +168,7 @@ class _Server:
                 self.work.close()
             except SidegateError as error:
                 self.whole.wrong.append(error.message)
+            self.work.remove()
 
     def found(self) -> Iterable[Result]:
         """Return what was found; nothing where the server does not have the cell."""

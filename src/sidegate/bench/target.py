@@ -37,8 +37,8 @@ class Target:
     with open writes, or the commit below.  `stores` is the file or folder that
     the server stores in, `pool` the memory that it is to find.  `only` names the
     cells that it takes part in; copies of gigabytes are asked of ours alone.
-    `pausable`: its process belongs to the run and keeps no lease, so that it can be
-    stopped while others are measured.
+    `keeps_history`: deleting frees nothing there.  `pausable`: its process belongs to
+    the run and keeps no lease, so that it can be stopped while others are measured.
     `worker` is the one process of several that is asked, `writers` are others of
     the same server that are written to meanwhile.
     """
@@ -54,6 +54,7 @@ class Target:
     pool: WarmPool | None = None
     is_bare: bool = False
     is_ours: bool = False
+    keeps_history: bool = False
     only: frozenset[str] | None = None
     pausable: bool = False
     worker: str | None = None
@@ -135,6 +136,12 @@ class Target:
             raise Unavailable(f"{self.label} ({self.endpoint.url}) does not answer: {error}") from error
         finally:
             close_all(sockets)
+
+    def remove_written(self, folder: str) -> None:
+        """Delete what was written below a folder; raises Refused, Unavailable."""
+        bucket, _, place = self.writes.partition("/")
+        with self.client() as client:
+            client.clear(bucket, f"{place}/{folder}/" if place else f"{folder}/")
 
     def warm_memory(self) -> None:
         """Have warm memory at hand for a round of uploads, as for that of any other server."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
 from sidegate.bench.target import Target
+from sidegate.errors import SidegateError
 from sidegate.native.exchange import Rhythm, Tally
 
 VERIFIED: Final = 16
@@ -48,6 +51,9 @@ class Work(Protocol):
     def close(self) -> None:
         """End what is open at the server."""
 
+    def remove(self) -> None:
+        """Delete what the cell wrote, after all else."""
+
 
 @dataclass(slots=True)
 class Basics:
@@ -72,6 +78,12 @@ class Basics:
     def verify(self) -> list[str]:
         """Have nothing to compare."""
         return []
+
+    def remove(self) -> None:
+        """Delete what the cell wrote, so that the disk holds one cell's at a time."""
+        if self.cell.operation in STORING and not self.target.is_bare and not self.target.keeps_history:
+            with suppress(SidegateError):  # what cannot be deleted is told when the run ends
+                self.target.remove_written(plans.written_folder(self.cell))
 
     def close(self) -> None:
         """Leave nothing open."""
