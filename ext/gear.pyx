@@ -13,7 +13,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
-from sidegate.native.cut_rule import LOW_BITS, LOW_FACTOR, WINDOW_BYTES, CutRule, gear_table
+from sidegate.native.cut_rule import LOW_BITS, LOW_FACTOR, WINDOW_BYTES, cut_rule, gear_table
 
 
 cdef extern from "gear_filter.h":
@@ -210,7 +210,7 @@ cdef class GearScanner:
     cdef Chunk chunk
 
     def __cinit__(self, min_bytes, average_bytes, max_bytes):
-        rule = CutRule(min_bytes, average_bytes, max_bytes)
+        rule = cut_rule(min_bytes, average_bytes, max_bytes)
         self.rule.unhashed_bytes = rule.unhashed_bytes
         self.rule.min_bytes = rule.min_bytes
         self.rule.average_bytes = rule.average_bytes

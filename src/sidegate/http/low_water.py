@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from contextlib import suppress
 
 WORTH_WAKING_BYTES = 256 << 10
 """Bodies of 1 MiB over eight connections came in 7 to 9 pieces without a mark, and in 4.5, 3.0 and 2.3 with
@@ -48,7 +47,8 @@ class LowWaterMark:
     def _set(self, size_bytes: int) -> None:
         if size_bytes == self.size_bytes or self._socket is None:
             return
-        # A socket that is gone is told of by the transport.
-        with suppress(OSError):
+        try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
-            self.size_bytes = size_bytes
+        except OSError:
+            return  # the transport tells of a socket that is gone
+        self.size_bytes = size_bytes

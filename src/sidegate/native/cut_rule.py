@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import operator
 import struct
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Final
 
 from blake3 import blake3
@@ -62,6 +62,10 @@ class CutRule:
     min_bytes: int
     average_bytes: int
     max_bytes: int
+    strict_mask: int = field(init=False)
+    """The mask for chunks still shorter than the average."""
+    loose_mask: int = field(init=False)
+    """The mask for chunks of the average length and longer."""
 
     def __post_init__(self) -> None:
         average = operator.index(self.average_bytes)
@@ -80,26 +84,25 @@ class CutRule:
                 average_bytes=average,
                 max_bytes=largest,
             )
+        bits = average.bit_length() - 1
+        object.__setattr__(self, "strict_mask", _mask(bits + NORMALISATION_BITS))
+        object.__setattr__(self, "loose_mask", _mask(bits - NORMALISATION_BITS))
 
     @property
     def unhashed_bytes(self) -> int:
         """How many first bytes of a chunk can never influence a cut."""
         return max(0, self.min_bytes - WINDOW_BYTES)
 
-    @property
-    def strict_mask(self) -> int:
-        """The mask for chunks still shorter than the average."""
-        return self._mask(self.average_bytes.bit_length() - 1 + NORMALISATION_BITS)
 
-    @property
-    def loose_mask(self) -> int:
-        """The mask for chunks of the average length and longer."""
-        return self._mask(self.average_bytes.bit_length() - 1 - NORMALISATION_BITS)
+@lru_cache(maxsize=16, typed=True)
+def cut_rule(min_bytes: int, average_bytes: int, max_bytes: int) -> CutRule:
+    """Return the rule, the same one again: each upload asks for it.  Raises as `CutRule`."""
+    return CutRule(min_bytes, average_bytes, max_bytes)
 
-    @staticmethod
-    def _mask(bits: int) -> int:
-        low = min(bits, LOW_MASK_BITS)
-        return _ones(low, LOW_BITS) | _ones(bits - low, HIGHEST_MASK_BIT + 1)
+
+def _mask(bits: int) -> int:
+    low = min(bits, LOW_MASK_BITS)
+    return _ones(low, LOW_BITS) | _ones(bits - low, HIGHEST_MASK_BIT + 1)
 
 
 def _ones(count: int, end: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidegate.native.cut_rule import CutRule, gear_table
+from sidegate.native.cut_rule import cut_rule, gear_table
 from sidegate.native.pure.byte_view import byte_view
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class GearScanner:
     __slots__ = ("_chunk_bytes", "_hash", "_rule")
 
     def __init__(self, min_bytes: int, average_bytes: int, max_bytes: int) -> None:
-        self._rule = CutRule(min_bytes, average_bytes, max_bytes)
+        self._rule = cut_rule(min_bytes, average_bytes, max_bytes)
         self.reset()
 
     @property
