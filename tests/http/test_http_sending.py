@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from http_harness import Launch, Outcomes, Peer
 
-from sidegate.http import sender
+from sidegate.http import sender, turns
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment, Segments
 
@@ -381,7 +381,7 @@ def test_requests_wait_while_their_answers_are_not_read(launch: Launch) -> None:
 
 
 def test_one_turn_is_bounded(launch: Launch, file: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "TURN_BYTES", 10_000)
+    monkeypatch.setattr(turns, "LONG_BYTES", 10_000)
     segments = [b"a" * 9_999, b"b" * 9_999, FileSegment(file, 0, 500_000), b"c"]
     for source in (iter, in_turn):
         peer, _ = serve_one(

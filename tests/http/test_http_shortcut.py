@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from http_harness import Launch
 
+from sidegate.http import turns
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment
 from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, StreamedAnswer
@@ -87,6 +88,27 @@ def test_a_shortcut_answers_what_it_can_and_the_handler_the_rest(launch: Launch,
         if b"Expect" in line:
             assert peer.read_head()[0] == 100
         assert peer.read().headers["by"] == "handler"
+
+
+def test_a_small_answer_of_a_shortcut_shortens_the_turns_of_others(
+    launch: Launch, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
+    asked_bytes: list[int] = []
+    sendfile = os.sendfile
+
+    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        asked_bytes.append(count)
+        return sendfile(out_fd, in_fd, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", recorded)
+    server = launch(handler, shortcut=toy)
+    assert server.connect().ask(get(b"/one")).body == ONE
+    assert max(asked_bytes) > turns.SHORT_BYTES + 4096
+    asked_bytes.clear()
+    assert server.connect().ask(get(b"/s")).body == b"/s"
+    assert server.connect().ask(get(b"/one")).body == ONE
+    assert max(asked_bytes) <= turns.SHORT_BYTES + 4096  # to the next boundary of a page
 
 
 def test_a_shortcut_that_fails_leaves_the_request_to_the_handler(launch: Launch, toy: Toy) -> None:

@@ -82,7 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         service = self._service
         self._mark = LowWaterMark(transport)
-        self._sender = Sender(transport, service.loop)
+        self._sender = Sender(transport, service.loop, service.turns)
         self._responder = Responder(self, service, transport, self._sender)
         peer = render_address(transport.get_extra_info("peername"))
         self._intake = Intake(self, service, peer)
@@ -226,6 +226,7 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if type(answer) is Response:
+            self._service.turns.small_answer_given |= answer.segments is None
             if isinstance(request.body, IncomingBody):
                 request.body.release()
             bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining

@@ -67,6 +67,7 @@ class PlainConnection(Connection):
                 start = found[0]
                 self._intake.head_count += 1
                 if type(answer) is bytes:
+                    service.turns.small_answer_given = True
                     self._transport.write(answer)
                 elif type(answer) is not FileAnswer or not self._sender.send_file(answer.head, answer.file):
                     self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))

@@ -16,13 +16,12 @@ from typing import cast
 from sidegate.http.errors import SegmentTruncated
 from sidegate.http.message import FileSegment, Segment, Segments
 from sidegate.http.raw_socket import SENDFILE_UNSUPPORTED, RawSocket
+from sidegate.http.turns import Turns
 
 # Below, one pread and one write are cheaper than the calls around sendfile (measured 2026-11).
 SENDFILE_MIN_BYTES = 16 * 1024
 # sendfile from inside a page costs three times as much: 60 against 21 us for 64 KiB (measured 2026-11).
 PAGE_BYTES = 4096
-# What one connection may send before the others have a turn: about 1 ms of loopback.
-TURN_BYTES = 4 * 1024 * 1024
 COPY_BYTES = 256 * 1024
 # Up to here one copy is cheaper than a second buffer for the kernel to gather.
 JOIN_BYTES = 64 * 1024
@@ -49,15 +48,17 @@ class Sender:
         "_task",
         "_transport",
         "_turn_bytes",
+        "_turns",
         "_waiter",
         "begun",
         "paused",
         "sent_bytes",
     )
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         self._transport = transport
         self._loop = loop
+        self._turns = turns
         # Whether the transport's buffer is too full (or must be empty first).
         self.paused = False
         # Counts what went past the transport; only ever grows.
@@ -76,7 +77,7 @@ class Sender:
         self._done: Callable[[BaseException | None], None] | None = None
         self._head = b""
         self._remaining: int | None = None
-        self._turn_bytes = TURN_BYTES
+        self._turn_bytes = 0
         self._raw_bytes = memoryview(b"")
         self._file: FileSegment | None = None
         # What `send_file` met, for `finish_file` to report.
@@ -98,7 +99,7 @@ class Sender:
         self._remaining = length
         self.begun = False
         self._done = done
-        self._turn_bytes = TURN_BYTES
+        self._turn_bytes = self._turns.size_bytes()
         if hasattr(segments, "__anext__"):
             self._task = self._loop.create_task(self._pump(cast("AsyncIterator[Segment]", segments)))
             self._task.add_done_callback(self._pumped)
@@ -114,7 +115,7 @@ class Sender:
         fd, offset, length = file
         raw = self._raw
         self.begun = False
-        self._turn_bytes = TURN_BYTES
+        self._turn_bytes = self._turns.size_bytes()
         if (
             raw is None
             or self._copies
@@ -225,7 +226,7 @@ class Sender:
         self._finish(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _continue(self) -> None:
-        self._turn_bytes = TURN_BYTES
+        self._turn_bytes = self._turns.size_bytes()
         if self._source is not None:
             self._advance()
         elif self._waiter is not None and not self._waiter.done():
