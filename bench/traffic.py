@@ -17,6 +17,7 @@ from typing import Final
 MIB: Final = 1 << 20
 STAMP_EVERY_BYTES: Final = 64 << 10
 CALL_BYTES: Final = 32 << 10
+SINK_BYTES: Final = 256 << 10
 TIMEOUT_SECONDS: Final = 120.0
 SLOW_BYTES: Final = 32 << 10
 SLOW_SECONDS: Final = 0.05
@@ -115,6 +116,39 @@ class Upload:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class Sink:
+    """Takes what uploads send, in threads of this process, and never answers: a load that no server sees."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: Address = self._listener.getsockname()[:2]
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+        self._taking: list[threading.Thread] = []
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                taken = self._listener.accept()[0]
+                thread = threading.Thread(target=self._take, args=(taken,), daemon=True)
+                self._taking.append(thread)
+                thread.start()
+
+    def _take(self, taken: socket.socket) -> None:
+        room = bytearray(SINK_BYTES)
+        with taken, suppress(ConnectionError):
+            while taken.recv_into(room):
+                pass
+
+    def close(self) -> None:
+        """End; whoever sends has closed before."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+        for thread in self._taking:
+            thread.join()
 
 
 def connect(address: Address) -> socket.socket:
