@@ -84,8 +84,12 @@ class _Handler(BaseHTTPRequestHandler):
             return 204, b""
         if self.command == "POST":
             for element in ElementTree.fromstring(body).iter("Key"):
+                if "keeps objects" in server.faults:
+                    break
                 server.buckets[name].pop(element.text or "", None)
             return 200, b"<DeleteResult/>"
+        if "uploads" in query and "no listing of uploads" in server.faults:
+            return 501, ERROR.format("NotImplemented").encode()
         return 200, self._listing(server.buckets[name], query).encode()
 
     def _listing(self, objects: dict[str, bytes], query: dict[str, str]) -> str:

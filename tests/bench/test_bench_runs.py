@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 from memory_s3 import MemoryS3
 
+from sidegate.cli.bench_options import check_files
 from sidegate.cli.main import sidegate
+from sidegate.errors import Invalid
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.serving import GatewayThread, Options
@@ -126,6 +129,61 @@ def test_what_cannot_be_removed_is_said_at_the_end(bench: Bench, serve: Callable
     last = done.stderr.splitlines()[-1]
     assert last.startswith("LEFT BEHIND: ")
     assert f"the bucket {bucket} is left behind: 409" in last
+
+
+def test_a_server_that_lists_no_uploads_is_cleaned_all_the_same(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve("no listing of uploads")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "get-4k,part-copy-64m,copy-64m")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+    assert "LEFT BEHIND" not in done.stderr
+
+
+def test_a_server_that_only_says_it_deletes_is_not_asked_for_ever(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve("keeps objects")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "get-4k")
+    assert "takes deletions in sidegate-bench-" in done.stderr
+    assert "LEFT BEHIND" in done.stderr
+
+
+def test_a_server_that_is_not_there_is_noticed_before_others_are_loaded(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve()
+    done = bench(server.url, "x=http://127.0.0.1:1", *SHORT, "--sign", "none", "--cells", "get-4k")
+    assert "x (http://127.0.0.1:1) does not answer" in done.stderr
+    assert "loading" not in done.stderr
+    assert server.buckets == {}
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(".", "Is a directory"), ("a-file/run", "exists|Not a directory"), ("/proc/x/run", "No such")],
+)
+def test_files_that_cannot_be_written_are_refused_before_the_run(
+    bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path, option: str, name: str, why: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    server = serve()
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head", option, name)
+    assert done.exit_code == 2
+    assert re.search(rf"{option} {re.escape(name)} cannot be written: .*({why})", done.stderr)
+    assert server.requests == []
+
+
+def test_files_are_looked_at_and_left_as_they_are(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "folder" / "new.html"
+    old.write_text("kept")
+    check_files(json=old, html=new)
+    assert old.read_text() == "kept"
+    assert not new.exists()
+    with pytest.raises(Invalid, match="--json and --html name the same file"):
+        check_files(json=old, html=old)
 
 
 def test_two_servers_stand_side_by_side(bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
@@ -239,10 +297,12 @@ def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) 
         (("http://127.0.0.1:1",), "there are no keys to sign with"),
         (("http://127.0.0.1:1", "--sign", "none"), "does not answer"),
         (("http://x", "--cells", "nope", "--sign", "none"), "no cell is called 'nope'"),
+        (("http://x", "--cells", " , ", "--sign", "none"), "--cells names no cell"),
+        (("http://x/bucket", "--sign", "none"), "has a path: '/bucket'"),
         (("http://x", "--cells", "range-64", "--sign", "none"), "did you mean range-64k"),
         (("http://x", "--bucket", "a/b?c", "--sign", "none"), "--bucket 'a/b?c' is no name of a bucket"),
         (("http://x", "--duration", "0s"), "out of bounds"),
-        (("http://x", "--sign", "none", "--pid", "y=1"), "--pid names 'y'"),
+        (("http://x", "--sign", "none", "--pid", "y=1"), "--pid names no endpoint: 'y'"),
         (("http://x", "--sign", "none", "--pid", "x"), "LABEL=PID"),
         (("http://x", "--sign", "none", "--use-existing"), "says nothing without --bucket"),
         (("http://x", "--profile", "nope"), "no profile 'nope'"),

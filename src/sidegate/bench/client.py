@@ -145,7 +145,13 @@ class Client:
 
     def clear(self, bucket: str, prefix: str) -> None:
         """Delete all objects whose keys begin so; raises Refused."""
+        before: list[str] = []
         while keys := list(self.keys(bucket, prefix)):
+            if keys == before:
+                raise Refused(
+                    f"{self._endpoint.label} takes deletions in {bucket} and still lists {len(keys)} objects"
+                )
+            before = keys
             for start in range(0, len(keys), DELETED_AT_ONCE):
                 self.delete(bucket, keys[start : start + DELETED_AT_ONCE])
 

@@ -46,6 +46,11 @@ def parse_endpoint(text: str) -> Endpoint:
         host, port = parts.hostname, parts.port or 80
     except ValueError:
         host, port = None, 0
+    if parts.scheme == "http" and host and parts.path.strip("/"):
+        raise Invalid(
+            f"{text!r} has a path: {parts.path!r}",
+            remedy="use http://HOST:PORT; --bucket NAME --use-existing names a bucket to work in",
+        )
     if parts.scheme != "http" or not host or parts.path not in ("", "/") or parts.query or parts.username:
         raise Invalid(f"{text!r} is no endpoint", remedy="use http://HOST:PORT or LABEL=http://HOST:PORT")
     return Endpoint(label or (host if port == 80 else f"{host}:{port}"), host, port)

@@ -110,14 +110,26 @@ def load(target: Target, cells: Sequence[Cell], scale: Scale) -> None:
 def remove(client: Client, place: Place) -> str | None:
     """Remove what the run stored; returns what had to be left, None when nothing had to be."""
     try:
-        for key, upload in client.open_uploads(place.bucket):
-            if key.startswith(place.folder):
-                client.ask("DELETE", f"/{place.bucket}/{key}", [("uploadId", upload)])
+        _abort_uploads(client, place)
         client.clear(place.bucket, place.folder)
         answer = None if place.folder else client.ask("DELETE", f"/{place.bucket}")
     except SidegateError as error:
         return f"{place.path} is left behind: {error.message}"
     return _left(place, answer)
+
+
+def _abort_uploads(client: Client, place: Place) -> None:
+    """End the uploads that are open, where the server says which.
+
+    s3s-fs and rclone do not; what a cell opened there it has ended itself.
+    """
+    try:
+        uploads = client.open_uploads(place.bucket)
+    except Refused:
+        return
+    for key, upload in uploads:
+        if key.startswith(place.folder):
+            client.ask("DELETE", f"/{place.bucket}/{key}", [("uploadId", upload)])
 
 
 def _left(place: Place, answer: Answer | None) -> str | None:

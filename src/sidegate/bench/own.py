@@ -73,7 +73,8 @@ def run_self(
     with_peers: bool = True,
 ) -> OwnRun:
     """Measure ours, the bare server and the peers that are installed."""
-    place = folder or Path(tempfile.gettempdir())
+    # Servers are given paths below it, and some look for those below another folder.
+    place = (folder or Path(tempfile.gettempdir())).resolve()
     peers = installed() if with_peers else []
     needed = sum(tenant.needed_bytes(settings) for tenant in _tenants(cells, peers))
     check_room(place, needed)

@@ -47,7 +47,9 @@ class Request:
         labels = [endpoint.label for endpoint in self.endpoints]
         unknown = sorted(self.pids.keys() - set(labels))
         if unknown:
-            raise Invalid(f"--pid names {unknown[0]!r}", remedy=f"use one of {', '.join(labels)}")
+            raise Invalid(
+                f"--pid names no endpoint: {unknown[0]!r}", remedy=f"use one of {', '.join(labels)}"
+            )
         if self.keys is None and self.style != "none":
             raise Invalid(
                 "there are no keys to sign with",
@@ -77,7 +79,11 @@ def run(request: Request, tell: Tell) -> Document:
         tell(line)
 
     with ExitStack() as stack:
-        targets = [_prepare(request, endpoint, stack, tell, tell_left) for endpoint in request.endpoints]
+        # All before any is loaded: a server that is not there is noticed at once.
+        targets = [_prepare(request, endpoint, stack, tell_left) for endpoint in request.endpoints]
+        for target in targets:
+            tell(f"loading {target.label}")
+            load(target, request.cells, request.settings.scale)
         results = measure(request.cells, targets, request.settings, tell)
     endpoints = [{"label": one.label, "url": one.url} for one in request.endpoints]
     document = document_of(results, request.settings, endpoints, sign=request.style)
@@ -85,16 +91,13 @@ def run(request: Request, tell: Tell) -> Document:
     return document
 
 
-def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell: Tell, tell_left: Tell) -> Target:
+def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell_left: Tell) -> Target:
     process = ProcessTree(request.pids[endpoint.label]) if endpoint.label in request.pids else None
     signer = Signer(endpoint.authority, request.style, request.keys, time.time)
     client = stack.enter_context(Client(endpoint, signer))
     place = claim(client, endpoint.label, request.bucket, use_existing=request.use_existing)
     stack.callback(_clean, client, endpoint.label, place, tell_left)
-    target = Target(endpoint, signer, place.path, place.path, process=process)
-    tell(f"loading {endpoint.label}")
-    load(target, request.cells, request.settings.scale)
-    return target
+    return Target(endpoint, signer, place.path, place.path, process=process)
 
 
 def _clean(client: Client, label: str, place: Place, tell: Tell) -> None:

@@ -36,9 +36,17 @@ _OPTIONS = (
     ),
     click.option("--list-cells", is_flag=True, help="Say which cells there are, and measure nothing."),
     click.option(
-        "--rounds", metavar="N", type=click.IntRange(1, MAX_ROUNDS), help="How often each cell is measured."
+        "--rounds",
+        metavar="N",
+        type=click.IntRange(1, MAX_ROUNDS),
+        help="How often each cell is measured [default: 3].",
     ),
-    click.option("--duration", metavar="TIME", type=DURATION, help="How long a round lasts, at most."),
+    click.option(
+        "--duration",
+        metavar="TIME",
+        type=DURATION,
+        help="How long a round lasts, at most [default: 2s for s3, 0.5s for self].",
+    ),
     click.option(
         "--concurrency",
         metavar="N",
@@ -138,6 +146,35 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, number
         [[row[index] for index in kept] for row in kept_rows],
         numbers=numbers,
     )
+
+
+def check_files(**paths: Path | None) -> None:
+    """Refuse before a run what could not be written after it; raises Invalid."""
+    given = {f"--{name}": path for name, path in paths.items() if path is not None}
+    if len(set(given.values())) < len(given):
+        raise Invalid(f"{' and '.join(given)} name the same file", remedy="name two files")
+    for name, path in given.items():
+        is_new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+        except OSError as error:
+            raise Invalid(
+                f"{name} {path} cannot be written: {error.strerror}",
+                remedy="name a file in a folder that you may write to",
+            ) from error
+        if is_new:
+            path.unlink()
+
+
+def choose_cells(names: str, known: Sequence[Cell]) -> list[Cell]:
+    """Return the cells that are named, separated by commas; raises Invalid."""
+    from sidegate.bench.cells import choose
+
+    patterns = [name.strip() for name in names.split(",") if name.strip()]
+    if not patterns:
+        raise Invalid("--cells names no cell", remedy="--list-cells says which there are")
+    return choose(patterns, known)
 
 
 def keep(document: Document, json_path: Path | None, html_path: Path | None) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidegate.cli.bench_options import (
+    check_files,
+    choose_cells,
     finish,
     keep,
     make_settings,
@@ -103,10 +105,12 @@ def command(
         return
     if not urls:
         raise click.UsageError("name at least one server, as http://HOST:PORT", ctx)
-    document = run(_request(urls, **given), progress())
-    keep(document, json_path, html_path)
+    request = _request(urls, **given)
+    check_files(json=json_path, html=html_path)
+    document = run(request, progress())
     print_document(document)
     print_failures(document)
+    keep(document, json_path, html_path)
     finish(ctx, any(result["failures"] for result in document["results"]))
 
 
@@ -128,7 +132,7 @@ def _request(
     pids: tuple[str, ...],
 ) -> Request:
     """Return what the options ask for; raises Invalid, NotFound, Unsupported."""
-    from sidegate.bench.cells import choose, measured_anywhere
+    from sidegate.bench.cells import measured_anywhere
     from sidegate.bench.corpus import scale_named
     from sidegate.bench.endpoints import parse_endpoints
     from sidegate.bench.rounds import Settings
@@ -137,7 +141,7 @@ def _request(
     defaults = Settings(scale_named(scale), DURATION_SECONDS, ROUNDS)
     return Request(
         parse_endpoints(urls),
-        choose([name.strip() for name in cells.split(",")], measured_anywhere()),
+        choose_cells(cells, measured_anywhere()),
         make_settings(scale, duration, rounds, concurrency, defaults=defaults),
         _keys(sign, profile, access_key, secret_key, region),
         sign,

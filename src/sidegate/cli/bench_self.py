@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sidegate.cli.bench_options import (
+    check_files,
+    choose_cells,
     finish,
     keep,
     make_settings,
@@ -68,7 +70,7 @@ def command(
     Exits with 1 when this gateway gave a wrong answer, not when a goal is
     missed.
     """
-    from sidegate.bench.cells import CELLS, choose
+    from sidegate.bench.cells import CELLS
 
     if list_cells:
         print_cells(CELLS)
@@ -86,13 +88,14 @@ def command(
         concurrency,
         defaults=Settings(scale_named(scale), 0.5, 3, patience_seconds=3.0),
     )
-    chosen = choose([name.strip() for name in cells.split(",")])
+    chosen = choose_cells(cells, CELLS)
+    check_files(json=json_path, html=html_path)
     run = run_self(chosen, settings, progress(), folder=folder, with_peers=not no_peers)
-    keep(run.document, json_path, html_path)
     if show_all:
         print_document(run.document)
     _print_goals(run)
     print_failures(run.document)
+    keep(run.document, json_path, html_path)
     finish(ctx, run.ours_failed)
 
 
