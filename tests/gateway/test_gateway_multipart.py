@@ -14,6 +14,8 @@ from gateway_harness import MIB, Client, Clock, Job, complete_document, noise
 
 from sidegate.gateway import uploads
 from sidegate.pfs.store import Store
+from sidegate.s3.documents import parse_complete
+from sidegate.s3.multipart import CompleteUploadRequest
 
 FIVE = noise(5 * MIB, "five")
 UNEVEN = {1: FIVE, 2: FIVE + b"more" * 1000, 7: FIVE[:-1] + b"xy", 9: b"tail"}
@@ -226,6 +228,22 @@ def test_parts_of_an_upload_that_was_ended_elsewhere_are_refused(
         answer = labs.ask("PUT", f"/labs/k?partNumber=2&uploadId={upload}", b"more")
         assert (answer.status, answer.code) == (404, "NoSuchUpload")
         assert answer.text("UploadId") == upload
+
+
+def test_a_complete_of_what_was_ended_elsewhere_is_answered_as_ever(labs: Client, store: Store) -> None:
+    aborted, completed = labs.create_upload("/labs/k"), labs.create_upload("/labs/k")
+    etag, _ = (labs.put_part("/labs/k", upload, 1, b"part") for upload in (aborted, completed))
+    parts = [(1, etag)]
+    with Store.open(store.directory) as other:
+        other.uploads.abort(aborted)
+        digest = uploads._parts_digest(
+            CompleteUploadRequest("", parse_complete(complete_document(parts)), None)
+        )
+        other.uploads.complete(completed, {"tag": "x-1", "parts": digest, "checksums": []})
+    assert labs.complete("/labs/k", aborted, parts).code == "NoSuchUpload"
+    again = labs.complete("/labs/k", completed, parts)
+    assert (again.status, again.text("ETag")) == (200, '"x-1"')
+    assert labs.get("/labs/k").status == 404, "what was completed elsewhere went elsewhere"
 
 
 def test_an_upload_belongs_to_its_key(labs: Client) -> None:

@@ -159,7 +159,10 @@ async def list_uploads(context: Context, request: S3Request) -> Response:
 def _complete(context: Context, request: S3Request, view: WritableView, document: bytes) -> dict[str, Any]:
     """Return the answer of this completion, or of the one that was first."""
     complete = parse_complete_upload(request.target, request.headers, document)
-    upload = _find_in(context, request, complete.upload_id, view.scope)
+    # One that is remembered and over has no parts: what then fails is looked into below.
+    upload = _recall(context, request, complete.upload_id, view.scope)
+    if upload is None:
+        upload = _find_in(context, request, complete.upload_id, view.scope)
     if upload.result is not None:
         return _same_answer(upload.result, complete)
     try:
@@ -249,11 +252,18 @@ def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
 
 async def _find_for_part(context: Context, request: S3Request, upload_id: str) -> Upload:
     """Return an open upload; one that is remembered may be over, which shows when the part is added."""
-    bucket, upload = context.namespace.peek(request.bucket), context.store.uploads.recall(upload_id)
-    if bucket is None or upload is None:
-        return await context.run(lambda: _find_open(context, request, upload_id))
-    if upload.scope != bucket.writable().scope or upload.path != request.key:
-        raise _no_such_upload(upload_id)
+    bucket = context.namespace.peek(request.bucket)
+    upload = _recall(context, request, upload_id, bucket.writable().scope) if bucket is not None else None
+    if upload is not None:
+        return upload
+    return await context.run(lambda: _find_open(context, request, upload_id))
+
+
+def _recall(context: Context, request: S3Request, upload_id: str, scope: str) -> Upload | None:
+    """Return an upload of this bucket and key that was open when last seen, if it is remembered."""
+    upload = context.store.uploads.recall(upload_id)
+    if upload is None or upload.scope != scope or upload.path != request.key:
+        return None
     return upload
 
 
