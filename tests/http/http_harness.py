@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,6 +177,12 @@ class Running:
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the server's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_SECONDS)
+
+    def begin_drain(self) -> Future[None]:
+        """Let the server drain for ten seconds; returns once it has begun to."""
+        draining = asyncio.run_coroutine_threadsafe(self.server.drain(10.0), self.loop)
+        self.call(asyncio.sleep(0))  # tasks take their first step in the order in which they were made
+        return draining
 
     def close(self) -> None:
         for peer in self.peers:

@@ -248,7 +248,7 @@ def test_a_server_that_drains_waits_for_the_body(launch: Launch, toy: Toy) -> No
     peer = running.connect()
     peer.send(head() + BODY[:100_000])
     assert toy.puts.begun.wait(10)
-    draining = asyncio.run_coroutine_threadsafe(running.server.drain(10.0), running.loop)
+    draining = running.begin_drain()
     peer.send(BODY[100_000:])
     answer = peer.read()
     assert (answer.body, answer.headers["connection"]) == (DIGEST, "close")

@@ -136,7 +136,7 @@ def test_drain_lets_requests_finish_and_closes_the_rest(launch: Launch) -> None:
     halfway.send(half[:10])
     busy.send(GET % b"slow")
     assert slow.begun.wait(10)
-    draining = asyncio.run_coroutine_threadsafe(running.server.drain(10.0), running.loop)
+    draining = running.begin_drain()
     assert idle.read_to_end() == b""
     assert refused(running)
     halfway.send(half[10:])
@@ -171,7 +171,7 @@ def test_drain_waits_for_a_handler_whose_peer_is_gone(launch: Launch) -> None:
     peer.reset()
     while running.server.connection_count:
         running.call(asyncio.sleep(0))
-    draining = asyncio.run_coroutine_threadsafe(running.server.drain(10.0), running.loop)
+    draining = running.begin_drain()
     with pytest.raises(TimeoutError):
         draining.result(0.05)
     slow.release()

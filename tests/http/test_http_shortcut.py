@@ -210,7 +210,7 @@ def test_a_draining_server_takes_no_shortcut(launch: Launch, toy: Toy) -> None:
     peer = running.connect()
     peer.send(get(b"/x") + get(b"/s"))
     assert begun.wait(10)
-    draining = asyncio.run_coroutine_threadsafe(running.server.drain(10.0), running.loop)
+    draining = running.begin_drain()
     held.set()
     assert peer.read().headers["connection"] == "close"
     assert peer.read_to_end() == b""
