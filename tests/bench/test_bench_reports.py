@@ -19,7 +19,7 @@ from sidegate.bench.goals import BARE, BARE_WRITES, CODEC, GOALS, OURS, best_pee
 from sidegate.bench.latencies import added, compact, cumulative, percentile
 from sidegate.bench.page import render_page
 from sidegate.bench.results import Result, Sample, cpu_ratio, ratio
-from sidegate.bench.rounds import Settings
+from sidegate.bench.rounds import Settings, _shown
 from sidegate.errors import Invalid, NotFound
 from sidegate.native.exchange import BUCKETS, bucket_of
 
@@ -219,6 +219,26 @@ def test_wrong_answers_are_shown_with_an_example() -> None:
     (line,) = report.failures(document(result("head", "a", 1.0), wrong))
     assert "3 wrong or missing" in line
     assert "503 Slow Down" in line
+
+
+def test_answers_that_did_not_come_are_said_so() -> None:
+    (line,) = report.failures(document(result("head", "a", 1.0, unanswered=8)))
+    assert line.endswith("8 wrong or missing; for example: no answer came in time to 8")
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nX-Long: y\r\n\r\n<Error>\n<Code>A</Code>",
+            "HTTP/1.1 200 OK <Error> <Code>A</Code>",
+        ),
+        (b"HTTP/1.1 503 Slow Down\r\nX: y", "HTTP/1.1 503 Slow Down"),
+        (b"", "the server closed the connection"),
+    ],
+)
+def test_wrong_answers_are_shown_by_status_and_body(answer: bytes, shown: str) -> None:
+    assert _shown(answer) == shown
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,13 @@ def _goals(document: Document) -> Iterator[str]:
     reached = sum(goal["verdict"] == "reached" for goal in document["goals"])
     judged = sum(goal["verdict"] not in (NOT_COMPARED, DISTURBED) for goal in document["goals"])
     table = _table(columns, rows, frozenset({"ours", "its", "is", "by CPU"}))
-    yield f"<section><h2>What is to be reached: {reached} of {judged}</h2>{table}</section>"
+    yield f"<section><h2>What is to be reached: {reached} of {judged}</h2>"
+    if any(goal.get("doubtful") for goal in document["goals"]):
+        yield (
+            '<p class="soft">?: rounds of one side are uneven; disturbed: some of them reach it, others not, '
+            "so nothing is claimed</p>"
+        )
+    yield f"{table}</section>"
 
 
 def _reached(goal: dict[str, Any]) -> str:

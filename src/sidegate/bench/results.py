@@ -130,6 +130,13 @@ class Result:
         """Return a percentile of the latencies in seconds."""
         return percentile(added(self.histograms), share) if self.histograms else None
 
+    def _missing(self) -> list[str]:
+        """Say what there is no answer to be shown of."""
+        if self.refused:
+            return [self.refused]
+        unanswered = sum(sample.unanswered for sample in self.samples)
+        return [f"no answer came in time to {unanswered}"] if unanswered else []
+
     def as_document(self) -> dict[str, Any]:
         """Return the result as it is kept."""
         return {
@@ -155,7 +162,7 @@ class Result:
             "spread": self.spread,
             "is_uneven": self.is_uneven,
             "failures": self.failures,
-            "examples": [*self.examples, *self.wrong, *([self.refused] if self.refused else [])],
+            "examples": [*self.examples, *self.wrong, *self._missing()],
             "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
         }
 

@@ -211,6 +211,7 @@ def _take_turns(sides: Sequence[Side], rounds: int) -> list[Result]:
 
 
 def _shown(answer: bytes) -> str:
-    """Return the beginning of a wrong answer as one line."""
-    text = answer.decode("latin-1")[:400]
-    return " ".join(text.split()) if text else "the server closed the connection"
+    """Return the status and the beginning of the body of a wrong answer as one line."""
+    head, _, body = answer.decode("latin-1").partition("\r\n\r\n")
+    status = head.partition("\r\n")[0]
+    return " ".join(f"{status} {body[:400]}".split()) or "the server closed the connection"
