@@ -298,7 +298,7 @@ def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) 
         (("http://127.0.0.1:1", "--sign", "none"), "does not answer"),
         (("http://x", "--cells", "nope", "--sign", "none"), "no cell is called 'nope'"),
         (("http://x", "--cells", " , ", "--sign", "none"), "--cells names no cell"),
-        (("http://x/bucket", "--sign", "none"), "has a path: '/bucket'"),
+        (("http://x/bucket", "--sign", "none"), "it has a path: '/bucket'"),
         (("http://x", "--cells", "range-64", "--sign", "none"), "did you mean range-64k"),
         (("http://x", "--bucket", "a/b?c", "--sign", "none"), "--bucket 'a/b?c' is no name of a bucket"),
         (("http://x", "--duration", "0s"), "out of bounds"),

@@ -48,7 +48,7 @@ def parse_endpoint(text: str) -> Endpoint:
         host, port = None, 0
     if parts.scheme == "http" and host and parts.path.strip("/"):
         raise Invalid(
-            f"{text!r} has a path: {parts.path!r}",
+            f"{text!r} is no endpoint, it has a path: {parts.path!r}",
             remedy="use http://HOST:PORT; --bucket NAME --use-existing names a bucket to work in",
         )
     if parts.scheme != "http" or not host or parts.path not in ("", "/") or parts.query or parts.username:
