@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -11,6 +12,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from sidegate.http import loops
 from sidegate.http.limits import Limits
@@ -229,3 +232,16 @@ def launcher(pair: tuple[str, str]) -> Iterator[Launch]:
     yield launch
     for server in servers:
         server.close()
+
+
+def recorded_sendfile(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that will say how many bytes each call of sendfile asks for."""
+    asked_bytes: list[int] = []
+    sendfile = os.sendfile
+
+    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        asked_bytes.append(count)
+        return sendfile(out_fd, in_fd, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", recorded)
+    return asked_bytes

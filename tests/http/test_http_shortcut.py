@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_harness import Launch
+from http_harness import Launch, recorded_sendfile
 
 from sidegate.http import turns
 from sidegate.http.limits import Limits
@@ -94,14 +94,7 @@ def test_a_small_answer_of_a_shortcut_shortens_the_turns_of_others(
     launch: Launch, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
-    asked_bytes: list[int] = []
-    sendfile = os.sendfile
-
-    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
-        asked_bytes.append(count)
-        return sendfile(out_fd, in_fd, offset, count)
-
-    monkeypatch.setattr(os, "sendfile", recorded)
+    asked_bytes = recorded_sendfile(monkeypatch)
     server = launch(handler, shortcut=toy)
     assert server.connect().ask(get(b"/one")).body == ONE
     assert max(asked_bytes) > turns.SHORT_BYTES + 4096

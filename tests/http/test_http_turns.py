@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from http_harness import Launch
+from http_harness import Launch, recorded_sendfile
 
 from sidegate.http import turns
 from sidegate.http.message import FileSegment, Request, Response
@@ -46,14 +46,7 @@ def test_a_small_answer_makes_turns_short_for_a_while() -> None:
 def test_a_small_answer_shortens_the_turns_of_others(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_small: bool
 ) -> None:
-    asked_bytes: list[int] = []
-    sendfile = os.sendfile
-
-    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
-        asked_bytes.append(count)
-        return sendfile(out_fd, in_fd, offset, count)
-
-    monkeypatch.setattr(os, "sendfile", recorded)
+    asked_bytes = recorded_sendfile(monkeypatch)
     monkeypatch.setattr(turns, "SHORT_BYTES", 8192)
     monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
     content = os.urandom(SIZE_BYTES)
