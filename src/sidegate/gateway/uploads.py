@@ -160,9 +160,9 @@ def _complete(context: Context, request: S3Request, view: WritableView, document
     """Return the answer of this completion, or of the one that was first."""
     complete = parse_complete_upload(request.target, request.headers, document)
     # One that is remembered and over has no parts: what then fails is looked into below.
-    upload = _recall(context, request, complete.upload_id, view.scope)
-    if upload is None:
-        upload = _find_in(context, request, complete.upload_id, view.scope)
+    upload = _recall(context, request, complete.upload_id, view.scope) or _find_in(
+        context, request, complete.upload_id, view.scope
+    )
     if upload.result is not None:
         return _same_answer(upload.result, complete)
     try:
@@ -241,9 +241,14 @@ def _find_in(context: Context, request: S3Request, upload_id: str, scope: str | 
         upload = context.store.uploads.get(upload_id)
     except NotFound:
         raise _no_such_upload(upload_id) from None
-    if upload.scope != scope or upload.path != request.key:
+    if not _is_meant(upload, request, scope):
         raise _no_such_upload(upload_id)
     return upload
+
+
+def _is_meant(upload: Upload, request: S3Request, scope: str | None) -> bool:
+    """Whether an upload is of this bucket and key: an id says nothing of them."""
+    return upload.scope == scope and upload.path == request.key
 
 
 def _find_open(context: Context, request: S3Request, upload_id: str) -> Upload:
@@ -262,9 +267,7 @@ async def _find_for_part(context: Context, request: S3Request, upload_id: str) -
 def _recall(context: Context, request: S3Request, upload_id: str, scope: str) -> Upload | None:
     """Return an upload of this bucket and key that was open when last seen, if it is remembered."""
     upload = context.store.uploads.recall(upload_id)
-    if upload is None or upload.scope != scope or upload.path != request.key:
-        return None
-    return upload
+    return upload if upload is not None and _is_meant(upload, request, scope) else None
 
 
 def _require_open(upload: Upload) -> Upload:

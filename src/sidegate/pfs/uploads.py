@@ -84,7 +84,7 @@ class Uploads:
         if found.result is None:
             self._remember(found)
         else:
-            self._open.pop(upload, None)
+            self.forget(upload)
         return found
 
     def recall(self, upload: str) -> Upload | None:
@@ -122,7 +122,7 @@ class Uploads:
 
         def operation(connection: Connection) -> None:
             if not _UPSERT_PART.fetch(connection, values):
-                self._open.pop(upload, None)
+                self.forget(upload)
                 raise _no_upload(upload)
 
         return OperationTicket(operation)
