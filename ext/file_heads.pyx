@@ -11,7 +11,7 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport uint32_t, uint64_t
 
 from stored_bytes cimport (
-    Growing, Reader, Slice, append, append_integer, bytes_of, compare, is_ascii, read_integer, read_slice,
+    Reader, Slice, append, append_integer, bytes_of, compare, is_ascii, read_integer, read_slice,
     slice_of, trim,
 )
 from stored_tags cimport append_tag

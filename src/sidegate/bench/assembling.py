@@ -34,7 +34,7 @@ class CopyWork(Basics):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
-        limited = replace(rhythm, count=min(rhythm.count, 10 * plans.LARGE_POOL))
+        limited = rhythm.at_most(10 * plans.LARGE_POOL)
         return {self.cell.name: self.target.load(self._script, self.connections, limited)}
 
     def verify(self) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sidegate.bench.document import Document
-from sidegate.bench.report import number, speed_ratio
+from sidegate.bench.report import are_uneven, doubted, number, speed_ratio
 
 NOISE: Final = 0.10
 """Smaller changes are not told from noise: single runs are read as 10 % either way (Zen 4 VM, 2026-11)."""
@@ -57,9 +57,14 @@ def _change(
     faster = before / after if other["unit"] == "ms" and relative is None else after / before
     verdict = "same" if abs(faster - 1) < NOISE else "faster" if faster > 1 else "SLOWER"
     unit = f"of {_reference(place, new)}" if relative else other["unit"]
-    if _are_uneven(place, old, new):
-        verdict += " ?"
-    return (number(before), number(after), unit, f"{faster - 1:+.1%}", _cpu_change(one, other), verdict)
+    return (
+        number(before),
+        number(after),
+        unit,
+        f"{faster - 1:+.1%}",
+        _cpu_change(one, other),
+        doubted(verdict, _is_doubtful(place, old, new)),
+    )
 
 
 def _relative(
@@ -73,12 +78,12 @@ def _relative(
     return speed_ratio(old[place], old[key]), speed_ratio(new[place], new[key])
 
 
-def _are_uneven(
+def _is_doubtful(
     place: tuple[str, str], old: dict[tuple[str, str], Any], new: dict[tuple[str, str], Any]
 ) -> bool:
     """Whether rounds of what is compared, or of the first endpoint, are too far from each other."""
     places = {place, (place[0], _reference(place, new) or "")}
-    return any(run.get(one, {}).get("is_uneven") for run in (old, new) for one in places)
+    return are_uneven(*(run.get(one, {}) for run in (old, new) for one in places))
 
 
 def _reference(place: tuple[str, str], results: dict[tuple[str, str], Any]) -> str | None:

@@ -153,10 +153,8 @@ def is_doubtful(*results: Result | None) -> bool:
 
 
 def _value_bounds(ours: Result) -> tuple[float, float] | None:
-    if not ours.is_uneven or ours.cell.unit == "ms" or ours.value is None or not ours.rate:
-        return None
-    rates = [sample.rate / ours.rate * ours.value for sample in ours.samples if sample.rate]
-    return min(rates), max(rates)
+    values = ours.round_values
+    return (min(values), max(values)) if values and ours.is_uneven else None
 
 
 def best_peer(results: Sequence[Result], cell: str, labels: Sequence[str]) -> Result | None:

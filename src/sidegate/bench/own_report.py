@@ -8,7 +8,7 @@ from typing import Final
 from sidegate.bench.goals import BARE, BARE_WRITES, OURS, Verdict, best_peer, is_doubtful
 from sidegate.bench.own import OwnRun
 from sidegate.bench.peers import ESSENTIAL
-from sidegate.bench.report import number, times
+from sidegate.bench.report import doubted, number, times
 from sidegate.bench.results import UNEVEN, Result, find, ratio
 
 COLUMNS: Final = (
@@ -82,7 +82,7 @@ def share(value: float | None, *, multiple: bool = False, doubtful: bool = False
     """Return a ratio as percent, or as a multiple."""
     if value is None:
         return ""
-    return (f"{number(value)}x" if multiple else f"{value:.0%}") + (" ?" if doubtful else "")
+    return doubted(f"{number(value)}x" if multiple else f"{value:.0%}", doubtful)
 
 
 def notes(run: OwnRun) -> Iterator[str]:

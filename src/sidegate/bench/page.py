@@ -108,7 +108,7 @@ def _goals(document: Document) -> Iterator[str]:
 
 def _reached(goal: dict[str, Any]) -> str:
     shown = report.times(goal["reached"]) if goal["against"] else report.number(goal["reached"])
-    return f"{shown} ?" if goal.get("doubtful") and shown else shown
+    return report.doubted(shown, bool(goal.get("doubtful")))
 
 
 def _cell(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
@@ -54,6 +52,5 @@ class BareWork(Basics):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round; of uploads no more than any other server is sent."""
-        count = rhythm.count if self._limit is None else min(rhythm.count, self._limit)
-        limited = replace(rhythm, count=count)
+        limited = rhythm if self._limit is None else rhythm.at_most(self._limit)
         return {self.cell.name: self.target.load(self._script, self.connections, limited)}

@@ -38,6 +38,7 @@ def rows(document: Document) -> Iterator[tuple[str, ...]]:
 
 def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
     rate, moved = result["rate"], result["moved_bytes"]
+    ratio = times(speed_ratio(result, reference))
     return (
         result["endpoint"],
         "none" if rate is None else f"{number(rate)}/s",
@@ -48,7 +49,7 @@ def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
         number(result["cpu_seconds_per_gb"]),
         number(result["resident_bytes"] / (1 << 20)) if result["resident_bytes"] else "",
         times(result.get("spread")),
-        "" if result is reference else doubted(times(speed_ratio(result, reference)), result, reference),
+        "" if result is reference else doubted(ratio, are_uneven(result, reference)),
         remarks(result),
     )
 
@@ -61,9 +62,14 @@ def speed_ratio(one: dict[str, Any], other: dict[str, Any]) -> float | None:
     return float(other["value"] / one["value"] if slower else one["value"] / other["value"])
 
 
-def doubted(ratio: str, *results: dict[str, Any]) -> str:
-    """Return a ratio with a question mark where rounds of either side are uneven."""
-    return f"{ratio} ?" if ratio and any(result.get("is_uneven") for result in results) else ratio
+def doubted(text: str, doubtful: bool) -> str:
+    """Return what is said of a ratio, with a question mark where rounds of either side are uneven."""
+    return f"{text} ?" if text and doubtful else text
+
+
+def are_uneven(*results: dict[str, Any]) -> bool:
+    """Whether the rounds of any of them are; runs of before that was noted are taken for even."""
+    return any(result.get("is_uneven") for result in results)
 
 
 def remarks(result: dict[str, Any]) -> str:
@@ -73,7 +79,7 @@ def remarks(result: dict[str, Any]) -> str:
         found.append(f"{result['failures']} WRONG or missing")
     if result["client_was_limit"]:
         found.append("client was the limit")
-    if result.get("is_uneven"):
+    if are_uneven(result):
         found.append("rounds uneven")
     return ", ".join(found)
 

@@ -73,7 +73,15 @@ class Result:
         if self.cell.unit == "ms":
             p50 = self.latency(0.5)
             return None if p50 is None else p50 * 1e3
-        return self.rate * (self.cell.moved_bytes(self.scale) / 1e6 if self.cell.unit == "MB/s" else 1.0)
+        return self._in_unit(self.rate)
+
+    @property
+    def round_values(self) -> list[float]:
+        """Return the rate of each round in the cell's unit; nothing for `ms`, which no single round has."""
+        return [self._in_unit(s.rate) for s in self.samples if s.rate] if self.cell.unit != "ms" else []
+
+    def _in_unit(self, rate: float) -> float:
+        return rate * (self.cell.moved_bytes(self.scale) / 1e6 if self.cell.unit == "MB/s" else 1.0)
 
     @property
     def cpu_seconds(self) -> float | None:
@@ -196,8 +204,7 @@ def ratio_bounds(one: Result | None, other: Result | None, *, by_cpu: bool) -> t
 
 def _speeds(result: Result, by_cpu: bool) -> list[float]:
     if not by_cpu:
-        moved = result.cell.moved_bytes(result.scale) if result.cell.unit == "MB/s" else 1
-        return [sample.rate * moved for sample in result.samples if sample.rate]
+        return result.round_values
     costs = [sample.cpu_seconds_each for sample in result.samples]
     return [1 / cost for cost in costs if cost]
 

@@ -150,7 +150,8 @@ class Target:
 
     def give_back_memory(self, since_seconds: float) -> None:
         """Give back the memory of what was written since then, where is known what the server stores in."""
-        if self.pool is not None:
-            write_back()
-        if self.pool is not None and self.stores is not None:
+        if self.pool is None:
+            return
+        write_back()
+        if self.stores is not None:
             drop_written(self.stores, since_seconds)

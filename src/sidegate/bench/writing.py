@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from sidegate.bench import plans
@@ -44,7 +43,7 @@ class PutWork(Basics):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
-        self._last, _ = self._upload(replace(rhythm, count=min(rhythm.count, self.limit)), self.connections)
+        self._last, _ = self._upload(rhythm.at_most(self.limit), self.connections)
         return {self.cell.name: self._last}
 
     def verify(self) -> list[str]:
@@ -90,8 +89,7 @@ class DigestWork(Basics):
         """Make one round."""
         script, serial, count = self._ready or self._render(self._limit)
         self._ready = None  # a body that was sent is not new any more
-        limited = replace(rhythm, count=min(rhythm.count, count))
-        self._last = self.target.load(script, self.connections, limited, first_serial=serial)
+        self._last = self.target.load(script, self.connections, rhythm.at_most(count), first_serial=serial)
         return {self.cell.name: self._last}
 
     def verify(self) -> list[str]:

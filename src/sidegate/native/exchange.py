@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 KEPT_BYTES: Final = 16 << 10
@@ -76,6 +76,10 @@ class Rhythm:
     count: int
     drain_seconds: float
     poll: bool
+
+    def at_most(self, count: int) -> Rhythm:
+        """Return the same with no more requests than `count`."""
+        return replace(self, count=min(self.count, count))
 
 
 @dataclass(slots=True)
