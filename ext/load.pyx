@@ -39,6 +39,7 @@ cdef extern from "netinet/in.h" nogil:
 
 cdef extern from "netinet/tcp.h" nogil:
     enum: TCP_NODELAY
+    enum: TCP_CONGESTION
 
 cdef extern from "sys/socket.h" nogil:
     enum: MSG_TRUNC
@@ -60,6 +61,7 @@ cdef extern from "sys/socket.h" nogil:
     int socket(int family, int kind, int protocol)
     int connect(int fd, const sockaddr* address, socklen_t length)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* length)
     int getpeername(int fd, sockaddr* address, socklen_t* length)
 
 cdef extern from "sys/epoll.h" nogil:
@@ -697,6 +699,8 @@ cdef class Run:
         cdef Connection* connection = &self.connections[number]
         cdef int fd = socket(self.address.ss_family, SOCK_STREAM, 0)
         self.reconnections += 1
+        if fd >= 0:
+            adopt_congestion(fd, connection.fd)
         if fd < 0 or connect(fd, <sockaddr*>&self.address, self.address_bytes) < 0:
             self.fault = errno
             if fd >= 0:
@@ -706,6 +710,14 @@ cdef class Run:
         close(fd)
         connection.sending = False
         self._watch(number)
+
+
+cdef void adopt_congestion(int fd, int other) noexcept nogil:
+    """Have a socket send at the pace of another; without that choice, at the system's."""
+    cdef char[16] name  # TCP_CA_NAME_MAX
+    cdef socklen_t length = sizeof(name)
+    if getsockopt(other, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0:
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, length)
 
 
 cdef int hex_digit(char byte) noexcept nogil:

@@ -24,6 +24,15 @@ Answer = Callable[[int, bytes, bytes], list[bytes] | None]
 """Number, head and body of a request → the pieces to send; None closes the connection."""
 
 
+needs_congestion = pytest.mark.skipif(
+    not hasattr(socket, "TCP_CONGESTION"), reason="this system has no choice of congestion controls"
+)
+
+
+def congestion_of(one: socket.socket) -> str:
+    return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
 @pytest.fixture(params=["native", "pure"])
 def script(request: pytest.FixtureRequest) -> Any:
     try:
@@ -200,6 +209,21 @@ def test_a_closed_connection_is_made_again(script: Any, how: str) -> None:
     else:
         assert (tally.answered, tally.failed) == (10, 0)
     assert tally.reconnections >= 5
+
+
+@needs_congestion
+def test_a_connection_made_again_is_paced_like_the_one_before(script: Any) -> None:
+    with serving(always(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")) as server:
+        connection = socket.create_connection(server.address)
+        given = "cubic" if congestion_of(connection) == "reno" else "reno"
+        with connection:
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, given.encode())
+            except OSError as error:
+                pytest.skip(f"this system does not allow {given}: {error}")
+            tally = script([GET]).drive([connection.fileno()], Rhythm(30.0, 3, 20.0, poll=False))
+            assert (tally.answered, tally.reconnections) == (3, 3)
+            assert congestion_of(connection) == given
 
 
 def test_the_end_of_the_connection_can_end_a_body(script: Any) -> None:

@@ -48,6 +48,16 @@ def test_what_a_loopback_listener_accepts_is_unpaced(family: int, host: str) -> 
 
 
 @needs_choice
+def test_a_connection_on_loopback_sends_unpaced() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as connection,
+    ):
+        prefer_unpaced(connection)
+        assert congestion_of(connection) == "reno"
+
+
+@needs_choice
 def test_other_addresses_keep_the_choice_of_the_system(system_choice: str) -> None:
     with socket.socket() as everywhere:
         everywhere.bind(("0.0.0.0", 0))

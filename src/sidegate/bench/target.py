@@ -20,6 +20,7 @@ from sidegate.bench.signing import Signer
 from sidegate.bench.warm_pool import WarmPool
 from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
 from sidegate.errors import Unavailable
+from sidegate.http.loopback import prefer_unpaced
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -72,12 +73,15 @@ class Target:
     def connect(self, count: int = 1) -> list[socket.socket]:
         """Return new connections, to the one worker where that is said; raises OSError, Unavailable."""
         address = (self.endpoint.host, self.endpoint.port)
-        if self.worker is not None:
-            return connect_to_worker(address, self.worker, count)
         found: list[socket.socket] = []
         try:
-            for _ in range(count):
-                found.append(socket.create_connection(address, CONNECT_SECONDS))
+            if self.worker is not None:
+                found = connect_to_worker(address, self.worker, count)
+            else:
+                for _ in range(count):
+                    found.append(socket.create_connection(address, CONNECT_SECONDS))
+            for one in found:
+                prefer_unpaced(one)
         except OSError:
             close_all(found)
             raise

@@ -1,4 +1,4 @@
-"""What a listening socket is told when only this machine can connect to it.
+"""What a socket is told that has both its ends on this machine.
 
 A congestion control finds out what a network can take.  Loopback takes everything, and BBR,
 which many hosts prefer, spaces out what it sends by a timer: a client that sleeps between its
@@ -18,15 +18,15 @@ _UNPACED: Final = b"reno"
 """Built into every Linux, and allowed to all (net.ipv4.tcp_allowed_congestion_control)."""
 
 
-def prefer_unpaced(listener: socket.socket) -> None:
-    """Have what is accepted send unpaced, where the socket listens on loopback; before it accepts.
+def prefer_unpaced(one: socket.socket) -> None:
+    """Have a connection on loopback, or all that a listener there will accept, send unpaced.
 
     Accepted sockets inherit it.  On other addresses, and where the system has it otherwise, its
     own choice stays.
     """
-    if _CONGESTION is None or listener.family not in (socket.AF_INET, socket.AF_INET6):
+    if _CONGESTION is None or one.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    host = listener.getsockname()[0].partition("%")[0]
+    host = one.getsockname()[0].partition("%")[0]
     if ipaddress.ip_address(host).is_loopback:
         with suppress(OSError):  # not allowed here: slower, and as right
-            listener.setsockopt(socket.IPPROTO_TCP, _CONGESTION, _UNPACED)
+            one.setsockopt(socket.IPPROTO_TCP, _CONGESTION, _UNPACED)

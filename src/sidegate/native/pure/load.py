@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sidegate.native.exchange import (
@@ -363,6 +364,7 @@ class _Run:
         """Put a new connection to the same server under the descriptor."""
         self.tally.reconnections += 1
         with socket.socket(self._family, socket.SOCK_STREAM) as new:
+            _adopt_congestion(new, connection.socket)
             new.connect(self._address)
             connection.socket.close()
             self._poller.unregister(connection.fd)
@@ -370,6 +372,14 @@ class _Run:
         connection.socket = socket.socket(fileno=os.dup(connection.fd))
         connection.unsent = []
         self._watch(connection)
+
+
+def _adopt_congestion(new: socket.socket, other: socket.socket) -> None:
+    """Have a socket send at the pace of another; without that choice, at the system's."""
+    if hasattr(socket, "TCP_CONGESTION"):
+        with suppress(OSError):
+            name = other.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            new.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
 
 
 def _status_of(head: bytes | bytearray) -> int:
