@@ -81,6 +81,7 @@ class ChunkStore:
         self._writer: PackWriter | None = None
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._sealed: list[PackWriter] = []
+        self._closing = False
         self._absent = AbsentChunks()
         self._fresh = FreshChunks(self._absent)
         self._flushing: dict[ChunkId, tuple[str, PackRecord]] = {}
@@ -208,15 +209,17 @@ class ChunkStore:
         with self._lock:
             self._flushing = dict(self._unindexed)
             self._flushing_sealed = [writer for writer in self._sealed if writer.synced]
-        sealed = {writer.name for writer in self._flushing_sealed}
-        names = {name for name, _ in self._flushing.values()} | sealed
+        synced = {writer.name for writer in self._flushing_sealed}
+        names = {name for name, _ in self._flushing.values()} | synced
         if not names:
             return
         ids = self._flushing_packs = self._packs_known_to(connection, names)
         if self._flushing:
             note_change(connection, INDEX_SCOPE)
-        self._fresh.flush(connection, list(self._flushing.values()), ids, merge=bool(sealed))
+        places = list(self._flushing.values())
+        sealed = self._fresh.flush(connection, places, ids, sealed=synced, whole=self._closing)
         mark_sealed(connection, sealed)
+        self._flushing_sealed = [writer for writer in self._flushing_sealed if writer.name in sealed]
 
     def merge_index(self) -> None:
         """Have all index rows in `chunks`, also those that other processes wrote until now."""
@@ -264,6 +267,7 @@ class ChunkStore:
             with self._lock:
                 self._sealed.append(writer)
             self.sync()
+            self._closing = True
             self.database.write(lambda connection: None)
         self._open_packs.clear()
 

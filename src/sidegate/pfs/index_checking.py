@@ -108,7 +108,9 @@ def scan_whatever(pack: PackFile) -> list[PackRecord]:
 
 
 def pack_rows(connection: Connection, pack: int) -> list[PackRecord]:
-    """Return the index rows of a pack: those of `chunks` by offset, then the fresh ones."""
+    """Return the index rows of a pack: those of `chunks` by offset, then those that are only fresh."""
     columns = (CHUNKS.c.id, CHUNKS.c.offset, CHUNKS.c.stored_bytes, CHUNKS.c.plain_bytes, CHUNKS.c.encoding)
     query = select(*columns).where(CHUNKS.c.pack == pack).order_by(CHUNKS.c.offset)
-    return [PackRecord(*row) for row in connection.execute(query)] + fresh_records(connection, pack)
+    merged = [PackRecord(*row) for row in connection.execute(query)]
+    known = set(merged)
+    return merged + [record for record in fresh_records(connection, pack) if record not in known]

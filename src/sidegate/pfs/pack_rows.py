@@ -32,6 +32,11 @@ def register_packs(connection: Connection, names: Iterable[str], now_us: int) ->
     return ids
 
 
+def known_pack_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of packs that the catalog knows."""
+    return {name: _ID.fetch(connection, {"pack": name})[0][0] for name in names}
+
+
 def mark_sealed(connection: Connection, names: Iterable[str]) -> None:
     """Note that nobody writes to these packs any more, and that they are on disk."""
     for name in names:
