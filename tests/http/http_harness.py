@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import socket
 import struct
@@ -23,6 +24,11 @@ from sidegate.http.server import Server
 from sidegate.http.shortcut import Shortcut
 
 PATIENCE_SECONDS = 20.0
+
+
+def address_of(view: memoryview) -> int:
+    """Return where in memory a view begins."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
 @dataclass

@@ -8,7 +8,7 @@ import socket
 import threading
 
 import pytest
-from http_harness import Launch, Outcomes, Peer
+from http_harness import Launch, Outcomes, Peer, address_of
 
 from sidegate.http.errors import BodyTruncated, Reason
 from sidegate.http.limits import Limits
@@ -377,7 +377,7 @@ def test_a_block_given_back_is_used_again(launch: Launch) -> None:
     async def handler(request: Request) -> Response:
         while block := await request.body.read():
             assert isinstance(block, memoryview)
-            buffers.append(id(block.obj))
+            buffers.append(address_of(block))
             request.body.recycle(block)
         return Response(200)
 

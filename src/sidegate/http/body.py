@@ -8,10 +8,10 @@ business of `intake`.
 from __future__ import annotations
 
 import asyncio
-import mmap
 from enum import Enum
 from typing import Protocol
 
+from sidegate.http.blocks import BlockPool
 from sidegate.http.budget import Budget
 from sidegate.http.errors import BodyTruncated, Reason
 
@@ -42,54 +42,6 @@ class BodyOwner(Protocol):
     def body_gives_way(self) -> None:
         """Others wait for memory: hand over a block that is not full, or give it back."""
         ...
-
-
-Block = bytearray | mmap.mmap
-
-
-KEEP_COUNT = 32
-"""Four uploads in parts of 8 MiB have more than 16 blocks under way: with 16 kept, each part met a fresh
-one, 60 us per MiB in page faults (strace, perf, 2026-11)."""
-
-
-class BlockPool:
-    """Buffers of one size, used again when their reader gives them back.
-
-    They begin on a page boundary.  The kernel copies into a file from memory that lies as the
-    file's pages do in 147 us per MiB, else in 176 (Zen 4, Linux 6.18, ext4, 2026-11); memory for a
-    large `bytearray` begins 16 bytes behind a boundary.
-    """
-
-    __slots__ = ("_free", "_keep_count", "block_bytes")
-
-    def __init__(self, block_bytes: int, keep_count: int = KEEP_COUNT) -> None:
-        self.block_bytes = block_bytes
-        self._keep_count = keep_count
-        self._free: list[mmap.mmap] = []
-
-    def size_for(self, needed_bytes: int) -> int:
-        """Return the size of block to use: a whole one also where half of it would do.
-
-        Fresh memory costs more than what is left unused of a buffer that is there.
-        """
-        return self.block_bytes if needed_bytes * 2 > self.block_bytes else needed_bytes
-
-    def take(self, size_bytes: int) -> Block:
-        """Return a buffer of exactly this size; its content is unspecified."""
-        if size_bytes != self.block_bytes:
-            return bytearray(size_bytes)
-        if self._free:
-            return self._free.pop()
-        return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-
-    def clear(self) -> None:
-        """Keep no buffer: memory is short."""
-        self._free.clear()
-
-    def give(self, block: Block) -> None:
-        """Keep a buffer for later, if it is a whole one."""
-        if isinstance(block, mmap.mmap) and len(self._free) < self._keep_count:
-            self._free.append(block)
 
 
 class IncomingBody:
@@ -195,11 +147,7 @@ class IncomingBody:
     def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Take back a block from `read`; see message.Body."""
         if isinstance(block, memoryview):
-            buffer = block.obj
-            block.release()
-            if isinstance(buffer, bytearray | mmap.mmap):
-                self._pool.give(buffer)
-                self._lease.give(len(buffer))
+            self._lease.give(self._pool.give(block))
         else:
             self._lease.give(len(block))
 
@@ -301,8 +249,9 @@ class IncomingBody:
     def abandon(self) -> None:
         """Drop what is unread: the response has been sent."""
         self.fail(Reason.ABANDONED)
-        self._blocks.clear()
         self.release()
+        while self._blocks:
+            self.recycle(self._blocks.pop())
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -12,7 +12,8 @@ from collections import deque
 from enum import Enum
 from typing import Protocol
 
-from sidegate.http.body import Block, BlockPool, BodyOwner, IncomingBody
+from sidegate.http.blocks import BlockPool
+from sidegate.http.body import BodyOwner, IncomingBody
 from sidegate.http.budget import Budget
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.framing import Framing
@@ -20,8 +21,6 @@ from sidegate.http.limits import Limits
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
 from sidegate.http.parser import ParserFactory
 
-# Stands for the block of a body that has none.
-NO_BLOCK: Block = bytearray()
 # What a body may receive once more when the budget is spent: the transport was reading already.
 STARVED_BYTES = 4096
 
@@ -53,7 +52,7 @@ class Intake:
     """Turns received bytes into requests, in order."""
 
     __slots__ = (
-        "_block",
+        "_block_bytes",
         "_block_view",
         "_budget",
         "_filled",
@@ -89,8 +88,9 @@ class Intake:
         self._parser_stale = False
         self._mode = Mode.PARSE
         self._last_head = False
-        self._block = NO_BLOCK
-        self._block_view = memoryview(self._block)
+        # The size of the block being filled, 0 without one, the part of it that is to be filled, and is.
+        self._block_bytes = 0
+        self._block_view = means.receive_view
         self._filled = 0
         self._remaining = 0
         # Requests whose head is complete, the oldest first; at most one receive buffer full of them.
@@ -125,8 +125,8 @@ class Intake:
         return self.window or self._receive_view
 
     def _begin_block(self, size_bytes: int, begun: bytes | memoryview = b"") -> None:
-        self._block = self._pool.take(size_bytes)
-        self._block_view = memoryview(self._block)[: len(begun) + self._remaining]
+        self._block_bytes = size_bytes
+        self._block_view = self._pool.take(size_bytes)[: len(begun) + self._remaining]
         self._filled = len(begun)
         self._block_view[: self._filled] = begun
         self.window = self._block_view[self._filled :]
@@ -134,8 +134,13 @@ class Intake:
     def _end_block(self) -> memoryview:
         """Return the part of the block that is filled; there is no block then."""
         filled = self._block_view[: self._filled]
-        self._block, self._block_view, self._filled, self.window = NO_BLOCK, self._receive_view, 0, None
+        self._block_bytes, self._block_view, self._filled, self.window = 0, self._receive_view, 0, None
         return filled
+
+    def _drop_block(self) -> None:
+        """Have no block: nobody wants what is in it, and another body may have it."""
+        if self._block_bytes:
+            self._pool.give(self._end_block())
 
     def granted(self) -> None:
         """The budget has room: more may be received."""
@@ -144,7 +149,7 @@ class Intake:
             return
         if self.body.length is None:
             self.starved = not self.body.has_credit(len(self._receive_view))
-        elif self._mode is Mode.BLOCK and self._block is NO_BLOCK:
+        elif self._mode is Mode.BLOCK and not self._block_bytes:
             self.window = None
 
     def give_way(self) -> None:
@@ -152,16 +157,14 @@ class Intake:
         body = self.body
         if body is None:
             return
-        if self._mode is not Mode.BLOCK or self._block is NO_BLOCK:
+        if self._mode is not Mode.BLOCK or not self._block_bytes:
             body.hand_over_pieces()
             return
-        block = self._block
         filled = self._end_block()
         if len(filled):
             body.add_block(filled)
         else:
-            self._pool.give(block)
-            body.give_back(len(block))
+            body.give_back(self._pool.give(filled))
 
     def received(self, count: int, start: int = 0) -> None:
         """Take `count` bytes that were written to the window, from `start` on.
@@ -209,6 +212,7 @@ class Intake:
         """Note that no more bytes will be received."""
         body, self.body = self.body, None
         self.starved = False
+        self._drop_block()
         self.ignore()
         if body is not None:
             self.broken = True
@@ -221,6 +225,7 @@ class Intake:
         self.body.abandon()
         self.starved = False
         if self._mode is Mode.BLOCK:
+            self._drop_block()
             self._mode = Mode.DISCARD
             self.window = self._receive_view[: self._remaining]
 
@@ -234,7 +239,6 @@ class Intake:
         """Let go of the parser and of the buffers."""
         self.end(Reason.PEER_GONE)
         self._parser.close()
-        self._block_view = self._receive_view
 
     # Heads and bodies that come through the parser.
 
@@ -320,7 +324,7 @@ class Intake:
     def _begin_blocks(self, body: IncomingBody, begun: bytes | memoryview) -> None:
         """Let the rest of a body go to blocks, of which `begun` is here already."""
         self._mode = Mode.BLOCK
-        self._block, self.window = NO_BLOCK, None
+        self.window = None
         if not self._remaining:
             body.add_block(bytes(begun))
             self._finish_blocks(body)
@@ -340,7 +344,7 @@ class Intake:
             return
         body.expects_continue = False
         self._remaining -= count
-        if self._block is NO_BLOCK:
+        if not self._block_bytes:
             body.charge(count)
             body.add_block(bytes(self._receive_view[:count]))
             self.window = None

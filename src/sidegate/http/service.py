@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from sidegate.http.body import BlockPool
+from sidegate.http.blocks import BlockPool
 from sidegate.http.budget import Budget
 from sidegate.http.errors import STATUS, Reason
 from sidegate.http.head import HeadRenderer
@@ -63,7 +63,7 @@ class Service:
         self.parsers = parsers
         self.loop = loop
         self.renderer = HeadRenderer(clock)
-        self.pool = BlockPool(limits.block_bytes)
+        self.pool = BlockPool(limits.block_bytes, limits.in_flight_bytes)
         self.turns = Turns(loop.time)
         self.budget = budget or Budget(limits.in_flight_bytes)
         # One for all: a transport fills it and hands it over within one callback.
