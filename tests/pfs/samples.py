@@ -46,6 +46,8 @@ class MemoryChunks:
         self.stored[chunk] = bytes(plain)
         return chunk
 
+    put_raw = put
+
     def get(self, chunk: ChunkId) -> bytes:
         if chunk not in self.stored:
             raise Corrupt(f"chunk {chunk.hex()} is not in the store")

@@ -97,7 +97,7 @@ def test_what_another_process_puts_is_stored_once(store: Store, other: Store, me
 def add(store: Store) -> None:
     """Commit a chunk without having asked whether it is there."""
     plain = noise(10, "added")
-    store.chunks._append(ChunkId(blake3(plain).digest()), RAW, (plain,), len(plain))
+    store.chunks._append((ChunkId(blake3(plain).digest()), RAW, (plain,), len(plain)))
     commit(store)
 
 

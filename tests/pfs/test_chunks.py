@@ -145,6 +145,22 @@ def test_packs_roll_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [store.chunks.get(chunk) for chunk in ids] == [noise(20_000, n) for n in range(10)]
 
 
+def test_a_full_pack_takes_a_few_more_lists(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    monkeypatch.setattr(chunks_module, "LIST_BYTES", 30_000)
+    store.chunks.put(noise(60_000))
+    ids = [store.chunks.put_raw(noise(10_000, n)) for n in range(4)]
+    assert [len(pack_files(store)), *map(store.chunks.get, ids)] == [2, *(noise(10_000, n) for n in range(4))]
+    assert store.chunks.put_raw(noise(10_000, 3)) == ids[3]
+    assert len(pack_files(store)) == 2
+
+
+def test_lists_are_stored_as_they_are(store: Store) -> None:
+    chunk = store.chunks.put_raw(bytes(5000))
+    assert store.chunks.locate([chunk])[chunk].raw
+    assert not store.chunks.locate([store.chunks.put(bytes(6000))]).popitem()[1].raw
+
+
 def test_few_packs_stay_open(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 100)
     monkeypatch.setattr(chunks_module, "OPEN_PACKS", 3)

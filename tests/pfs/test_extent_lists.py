@@ -147,15 +147,17 @@ def test_a_list_that_is_appended_to_again_and_again_stays_shallow(monkeypatch: p
     assert depth < 20
 
 
-@given(st.lists(st.integers(0, 40), max_size=12), st.booleans())
-def test_parts_join_to_what_their_lists_join_to(counts: list[int], only_short: bool) -> None:
+@given(st.lists(st.integers(0, 40), max_size=12), st.booleans(), st.sampled_from([INLINE_EXTENTS, 12, 40]))
+def test_parts_join_to_what_their_lists_join_to(
+    counts: list[int], only_short: bool, inline_count: int
+) -> None:
     chunks = MemoryChunks()
     parts, position = [], 0
     for count in counts:
         count %= INLINE_EXTENTS + 1 if only_short else 41
         parts.append(make(position + count)[position:])
         position += count
-    held = [(store_extents(chunks, part), total_bytes(part)) for part in parts]
+    held = [(store_extents(chunks, part, inline_count=inline_count), total_bytes(part)) for part in parts]
     records = [FileRecord(size_bytes, "t", 0, extents) for extents, size_bytes in held]
     joined = join_parts(
         chunks, collect_parts([(n, encode_record(record)) for n, record in enumerate(records)])
@@ -167,6 +169,22 @@ def test_parts_join_to_what_their_lists_join_to(counts: list[int], only_short: b
         assert joined.count == expected.count == position
         middle = total_bytes(make(position)) // 2
         assert list(load_extents(chunks, joined, middle)) == list(load_extents(chunks, expected, middle))
+
+
+def test_leaves_of_parts_are_filled_with_whole_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extent_lists, "FANOUT", 10)
+    chunks = MemoryChunks()
+    counts = [4, 6, 0, 3, 8, 12, 10, 1]
+    whole, rows, first = make(sum(counts)), [], 0
+    for number, count in enumerate(counts):
+        part = whole[first : first + count]
+        rows.append((number, encode_record(FileRecord(total_bytes(part), "t", 0, part))))
+        first += count
+    joined = join_parts(chunks, collect_parts(rows))
+    assert isinstance(joined, ExtentList)
+    assert list(load_extents(chunks, joined)) == list(whole)
+    leaves = [open_node(chunks, NodeId(node)) for node in list_nodes(chunks, joined)]
+    assert [count for level, _, count in leaves if level == 0] == [10, 3, 8, 12, 10, 1]
 
 
 def test_long_lists_of_parts_become_the_children_of_one() -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from pfs.samples import HOUR_US, Clock, noise, put
+from pfs.samples import HOUR_US, Clock, content, noise, put
 from sidegate.errors import NotFound
+from sidegate.native import collect_parts
 from sidegate.pfs.catalog.schema import PARTS
 from sidegate.pfs.checking import check
 from sidegate.pfs.collection import collect
+from sidegate.pfs.files import INLINE_EXTENTS, ExtentList
 from sidegate.pfs.store import Store
-from sidegate.pfs.uploads import REMEMBERED_COUNT, Part
+from sidegate.pfs.uploads import INLINE_PARTS, PART_EXTENTS, REMEMBERED_COUNT, Part, inline_count
 
 
 def test_parts_come_in_any_order_and_replace_each_other(store: Store) -> None:
@@ -57,10 +59,11 @@ def test_open_uploads_are_remembered_until_they_end_here(store: Store) -> None:
     completed, aborted, dropped, left = (
         store.uploads.create(scope, "big", {"owner": "me"}) for scope in ("a", "a", "b", "a")
     )
-    assert store.uploads.recall(left.id) is None, "nobody has asked for it yet"
     for upload in (completed, aborted, dropped, left):
-        store.uploads.get(upload.id)
         assert store.uploads.recall(upload.id) == upload
+        store.uploads.forget(upload.id)
+        assert store.uploads.recall(upload.id) is None
+        assert store.uploads.get(upload.id) == store.uploads.recall(upload.id) == upload
     store.uploads.complete(completed.id, {"tag": "x"})
     store.uploads.abort(aborted.id)
     store.uploads.drop_scope("b")
@@ -92,6 +95,27 @@ def test_only_so_many_uploads_are_remembered(store: Store) -> None:
         store.uploads.get(upload.id)
     remembered = [upload for upload in uploads if store.uploads.recall(upload.id) is not None]
     assert remembered == uploads[2:]
+
+
+@pytest.mark.usefixtures("small_cuts")
+def test_only_records_of_early_parts_hold_lists_that_files_keep_apart(store: Store) -> None:
+    upload = store.uploads.create("labs@master", "big", {})
+    datas = {number: noise(3000, number) for number in (1, INLINE_PARTS, INLINE_PARTS + 1)}
+    for number, data in datas.items():
+        cutter = store.cutter()
+        cutter.write(data)
+        extents = cutter.finish()
+        assert INLINE_EXTENTS < len(extents) <= PART_EXTENTS
+        record = store.record(extents, inline_count=inline_count(number))
+        copied = store.sliced_record(record, 100, 2900, inline_count=inline_count(number))
+        for one in (record, copied):
+            assert isinstance(one.extents, ExtentList) == (number > INLINE_PARTS)
+        assert content(store, copied) == data[100:2900]
+        store.uploads.put_part(upload.id, number, record)
+    assert check(store).clean
+    joined = store.joined_record(collect_parts(store.uploads.part_rows(upload.id)))
+    assert isinstance(joined.extents, ExtentList)
+    assert content(store, joined) == b"".join(datas.values())
 
 
 def test_a_collection_removes_the_parts_of_what_is_completed(store: Store, clock: Clock) -> None:

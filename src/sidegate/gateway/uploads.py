@@ -22,7 +22,7 @@ from sidegate.native import collect_parts
 from sidegate.native.part_columns import PartColumns
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.staged_writes import StagedFile
-from sidegate.pfs.uploads import Part, Upload, finish_upload
+from sidegate.pfs.uploads import Part, Upload, finish_upload, inline_count
 from sidegate.pfs.views import WritableView
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
@@ -75,6 +75,7 @@ async def upload_part(context: Context, request: S3Request) -> Response:
             received.extents,
             attributes=attributes_of(ObjectMetadata(), checksums),
             tag=received.digests.md5_hex if context.md5_tags else None,
+            inline_count=inline_count(part.part_number),
         )
         return record, received
 
@@ -95,7 +96,7 @@ async def copy_part(context: Context, request: S3Request) -> Response:
         upload = _find_open(context, request, part.upload_id)
         source = find_copy_source(context, part.source)
         offset, end = part.interval(source.size_bytes)
-        record = context.store.sliced_record(source, offset, end)
+        record = context.store.sliced_record(source, offset, end, inline_count=inline_count(part.part_number))
         _put_part(context, upload.id, part.part_number, record)
         return record
 

@@ -36,6 +36,7 @@ from sidegate.pfs.packs import (
     PackMissing,
     PackRecord,
     PackWriter,
+    Payload,
     payload_holds,
     recover,
 )
@@ -50,6 +51,10 @@ OPEN_PACKS = 128
 
 PLAIN_CACHE_BYTES = 32 << 20
 """Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
+
+LIST_BYTES = 1 << 20
+"""What a full pack still takes of lists.  Who completes an upload has often just filled one, and
+beginning another takes 0.7 ms (Zen 4, ext4, 2026-11): the next body waits for that instead."""
 
 _LOOKUP_BATCH = 500
 
@@ -111,13 +116,20 @@ class ChunkStore:
         self.put_pieces(chunk, (plain,), len(plain))
         return chunk
 
+    def put_raw(self, plain: Buffer) -> ChunkId:
+        """Store `plain` as `put` does, without asking whether it compresses: lists of ids do not."""
+        chunk = ChunkId(blake3(plain).digest())
+        if not self._known(chunk):
+            self._append((chunk, RAW, (plain,), len(plain)), LIST_BYTES)
+        return chunk
+
     def put_pieces(
         self, chunk: ChunkId, pieces: Sequence[Buffer], plain_bytes: int, habit: SampleHabit | None = None
     ) -> None:
         """Store a chunk whose id the caller has computed, unless it is there already."""
         if not self._known(chunk):
             encoding, payload = encode_payload(pieces, plain_bytes, habit)
-            self._append(chunk, encoding, payload, plain_bytes)
+            self._append((chunk, encoding, payload, plain_bytes))
 
     def put_many(self, plains: Sequence[Buffer], connection: Connection) -> list[ChunkId]:
         """Store several small chunks with one look into the index and one write.
@@ -162,15 +174,15 @@ class ChunkStore:
     def _fetch_tail(self, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
         return self.database.fetch(TAIL, values)
 
-    def _append(self, chunk: ChunkId, encoding: int, payload: Sequence[Buffer], plain_bytes: int) -> None:
+    def _append(self, payload: Payload, more_bytes: int = 0) -> None:
         with self._lock:
-            writer = self._writable_pack()
-            record = writer.append(chunk, encoding, payload, plain_bytes)
-            self._unindexed[chunk] = (writer.name, record)
+            writer = self._writable_pack(more_bytes)
+            record = writer.append(*payload)
+            self._unindexed[record.chunk] = (writer.name, record)
 
-    def _writable_pack(self) -> PackWriter:
+    def _writable_pack(self, more_bytes: int = 0) -> PackWriter:
         writer = self._writer
-        if writer is not None and writer.position < PACK_BYTES:
+        if writer is not None and writer.position < PACK_BYTES + more_bytes:
             return writer
         with explained_disk_errors():
             fresh = PackWriter(self.directory, self.clock())

@@ -7,7 +7,9 @@ a file of any size reads one node per level.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from sidegate.errors import Corrupt
 from sidegate.native.part_columns import PartColumns
@@ -20,8 +22,6 @@ from sidegate.pfs.ids import ChunkId, NodeId
 FANOUT = 1024
 SPLICED_FROM = 128
 """Lists of fewer extents are not read when they are joined: a part of 64 MiB has about 64."""
-
-_PARTS_IN_LEAF = FANOUT // INLINE_EXTENTS
 
 _MAGIC = b"SGX1"
 
@@ -55,9 +55,11 @@ def _decode_child(decoder: Decoder) -> tuple[NodeId, int, int]:
     return NodeId(decoder.take(32)), decoder.integer(), decoder.integer()
 
 
-def store_extents(chunks: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Extent, ...] | ExtentList:
-    """Return `extents` for a file record: inline when short, else stored."""
-    if len(extents) <= INLINE_EXTENTS:
+def store_extents(
+    chunks: ChunkStore, extents: tuple[Extent, ...], *, inline_count: int = INLINE_EXTENTS
+) -> tuple[Extent, ...] | ExtentList:
+    """Return `extents` for a record: as they are up to `inline_count`, else stored."""
+    if len(extents) <= inline_count:
         return extents
     children = _Children()
     _store_leaves(chunks, extents, children)
@@ -68,7 +70,7 @@ def _store_leaves(chunks: ChunkStore, extents: Sequence[Extent], children: _Chil
     for i in range(0, len(extents), FANOUT):
         held = extents[i : i + FANOUT]
         data = _encode_node(0, map(encode_extent, held), len(held))
-        children.add(NodeId(chunks.put(data)), total_bytes(held), len(held))
+        children.add(NodeId(chunks.put_raw(data)), total_bytes(held), len(held))
 
 
 def _store_above(chunks: ChunkStore, children: _Children) -> ExtentList:
@@ -79,14 +81,17 @@ def _store_above(chunks: ChunkStore, children: _Children) -> ExtentList:
         above = _Children()
         for i in range(0, len(children.entries), FANOUT):
             entries = children.entries[i : i + FANOUT]
-            node = NodeId(chunks.put(_encode_node(level, entries, len(entries))))
+            node = NodeId(chunks.put_raw(_encode_node(level, entries, len(entries))))
             above.add(node, sum(children.sizes_bytes[i : i + FANOUT]), sum(children.counts[i : i + FANOUT]))
         children = above
     return ExtentList(NodeId(children.entries[0][:32]), children.counts[0])
 
 
 def join_lists(
-    chunks: ChunkStore, lists: Iterable[tuple[tuple[Extent, ...] | ExtentList, int]]
+    chunks: ChunkStore,
+    lists: Iterable[tuple[tuple[Extent, ...] | ExtentList, int]],
+    *,
+    inline_count: int = INLINE_EXTENTS,
 ) -> tuple[Extent, ...] | ExtentList:
     """Return one list of several, each with the bytes it stands for, in order.
 
@@ -103,7 +108,7 @@ def join_lists(
         else:
             loose += extents
     if not children.entries:
-        return store_extents(chunks, tuple(loose))
+        return store_extents(chunks, tuple(loose), inline_count=inline_count)
     _store_leaves(chunks, loose, children)
     return _store_above(chunks, children)
 
@@ -119,7 +124,7 @@ def _splice(chunks: ChunkStore, extents: ExtentList, size_bytes: int, children: 
 
 def join_parts(chunks: ChunkStore, parts: PartColumns) -> tuple[Extent, ...] | ExtentList:
     """Return one list of those of all parts, as `join_lists`; whole runs of parts at once."""
-    if not any(parts.external):
+    if not any(parts.external) and sum(parts.counts) <= INLINE_EXTENTS:
         return store_extents(chunks, tuple(_decode_extents(parts)))
     children = _Children()
     end = 0
@@ -156,13 +161,16 @@ def _splice_run(chunks: ChunkStore, parts: PartColumns, run: slice, children: _C
 def _store_loose_run(
     chunks: ChunkStore, parts: PartColumns, start: int, end: int, children: _Children
 ) -> None:
-    """Store the extents of parts that have but few as leaves."""
-    for first in range(start, end, _PARTS_IN_LEAF):
-        held = slice(first, min(end, first + _PARTS_IN_LEAF))
-        extent_count = sum(parts.counts[held])
+    """Store the extents of parts that hold them as leaves, those of a part in one."""
+    ends = list(accumulate(parts.counts[start:end]))
+    first, stored_count = start, 0
+    while first < end:
+        last = max(start + bisect_right(ends, stored_count + FANOUT), first + 1)
+        extent_count = ends[last - 1 - start] - stored_count
         if extent_count:
-            data = _encode_node(0, parts.extents[held], extent_count)
-            children.add(NodeId(chunks.put(data)), sum(parts.sizes_bytes[held]), extent_count)
+            data = _encode_node(0, parts.extents[first:last], extent_count)
+            children.add(NodeId(chunks.put_raw(data)), sum(parts.sizes_bytes[first:last]), extent_count)
+        first, stored_count = last, stored_count + extent_count
 
 
 def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[tuple[NodeId, int, int]]:
@@ -178,7 +186,13 @@ def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> li
 
 
 def slice_list(
-    chunks: ChunkStore, extents: tuple[Extent, ...] | ExtentList, offset: int, end: int, size_bytes: int
+    chunks: ChunkStore,
+    extents: tuple[Extent, ...] | ExtentList,
+    offset: int,
+    end: int,
+    size_bytes: int,
+    *,
+    inline_count: int = INLINE_EXTENTS,
 ) -> tuple[Extent, ...] | ExtentList:
     """Return the list of bytes `offset` to `end` of one that stands for `size_bytes`.
 
@@ -187,8 +201,8 @@ def slice_list(
     if offset == 0 and end >= size_bytes:
         return extents
     if isinstance(extents, ExtentList):
-        return join_lists(chunks, _pieces(chunks, extents.node, offset, end))
-    return store_extents(chunks, tuple(slice_extents(extents, offset, end)))
+        return join_lists(chunks, _pieces(chunks, extents.node, offset, end), inline_count=inline_count)
+    return store_extents(chunks, tuple(slice_extents(extents, offset, end)), inline_count=inline_count)
 
 
 def _pieces(

@@ -19,6 +19,7 @@ from sidegate.pfs.ids import ChunkId, NodeId
 INLINE_EXTENTS = 4
 """Longer lists are stored apart, so that an index node holds many records."""
 
+
 Attributes = tuple[tuple[str, str], ...]
 
 

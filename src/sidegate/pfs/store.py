@@ -35,7 +35,7 @@ from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
 from sidegate.pfs.extent_lists import join_parts, slice_list, store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
-from sidegate.pfs.files import Attributes, FileRecord
+from sidegate.pfs.files import INLINE_EXTENTS, Attributes, FileRecord
 from sidegate.pfs.finding import MARKER_NAME
 from sidegate.pfs.jobs import JobRecords
 from sidegate.pfs.layout import Layout, Slice, file_layout
@@ -192,22 +192,26 @@ class Store:
         parts: int = 1,
         attributes: Attributes = (),
         tag: str | None = None,
+        inline_count: int = INLINE_EXTENTS,
     ) -> FileRecord:
         """Return the record of a new file made of `extents`, modified now.
 
-        The tag is `<32 hex>-<parts>` over the extents unless given.
+        The tag is `<32 hex>-<parts>` over the extents unless given.  It holds up to
+        `inline_count` extents; more are stored apart.
         """
         canonical = is_canonical(extents)
         return FileRecord(
             size_bytes=sum(extent.length for extent in extents),
             tag=tag or f"{digest(extents)[:16].hex()}-{parts}",
             modified_us=self.clock(),
-            extents=store_extents(self.chunks, extents),
+            extents=store_extents(self.chunks, extents, inline_count=inline_count),
             content_hash=content_hash(extents) if canonical else None,
             attributes=attributes,
         )
 
-    def sliced_record(self, source: FileRecord, offset: int, end: int) -> FileRecord:
+    def sliced_record(
+        self, source: FileRecord, offset: int, end: int, *, inline_count: int = INLINE_EXTENTS
+    ) -> FileRecord:
         """Return the record of a new part made of a file's bytes `offset` to `end`, modified now.
 
         Its tag is over the source's and the place, so that it need not be read.
@@ -218,7 +222,9 @@ class Store:
             size_bytes=end - offset,
             tag=f"{blake3(name.encode()).hexdigest(length=16)}-1",
             modified_us=self.clock(),
-            extents=slice_list(self.chunks, source.extents, offset, end, source.size_bytes),
+            extents=slice_list(
+                self.chunks, source.extents, offset, end, source.size_bytes, inline_count=inline_count
+            ),
             content_hash=source.content_hash if whole else None,
         )
 

@@ -22,7 +22,7 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.groups import OperationTicket, Ticket
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import PARTS, UPLOADS
-from sidegate.pfs.files import FileRecord, decode_record, encode_record
+from sidegate.pfs.files import INLINE_EXTENTS, FileRecord, decode_record, encode_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,22 @@ class Part(NamedTuple):
     record: FileRecord
 
 
+PART_EXTENTS = 24
+"""Extents that the record of a part holds itself: 37 bytes each, so that its row stays below the
+1002 bytes that SQLite keeps of one in a page of 4 KiB (https://www.sqlite.org/fileformat2.html#payload).
+A part of 8 MiB has 8."""
+
+INLINE_PARTS = 64
+"""Parts up to this number do so.  To store a list apart is 0.15 ms of a part; to read those of all
+of 640 parts makes 2.0 ms of their Complete 2.7 (Zen 4, 2026-11)."""
+
 REMEMBERED_COUNT = 1024
 """Open uploads kept in memory, about 1 KB each."""
+
+
+def inline_count(number: int) -> int:
+    """Return how many extents the record of a part of this number holds at most."""
+    return PART_EXTENTS if number <= INLINE_PARTS else INLINE_EXTENTS
 
 
 class Uploads:
@@ -74,6 +88,8 @@ class Uploads:
 
         def operation(connection: Connection) -> Upload:
             _INSERT.fetch(connection, values)
+            # Should it not be committed, nobody will know its id.
+            self._remember(upload)
             return upload
 
         return OperationTicket(operation)
