@@ -157,6 +157,22 @@ def test_a_pack_is_sealed_when_none_of_its_rows_is_fresh(
     assert check(store).clean
 
 
+def test_a_merge_may_begin_with_a_transaction_that_stores_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 5000)
+    monkeypatch.setattr(fresh_chunks, "MERGE_COUNT", 1000)
+    monkeypatch.setattr(chunks_module, "write_back", lambda unsynced: None)
+    chunks = []
+    while not any(writer.synced for writer in store.chunks._sealed):
+        chunks.append(store.chunks.put(noise(1000, len(chunks))))
+        store.database.write(lambda connection: None, durable=True)
+    before = counts(store)
+    commit(store)
+    assert counts(store)[1] == before[1] + 2
+    assert_all_found(store, chunks)
+
+
 def test_what_is_condemned_and_stored_anew_during_a_merge_stays(store: Store, clock: Clock) -> None:
     again = noise(3000, "again")
     put(store, again)

@@ -206,7 +206,7 @@ class FreshChunks:
     def _begin_merge(self, places: Sequence[Place], ids: Sequence[int], sealed: Collection[str]) -> _Merge:
         found = {**self._places, **{place[1].chunk: place for place in places}}
         first = self._first if self._first is not None else ids[0]
-        return _Merge(first, max(self._last, *ids), found, sorted(found), frozenset(sealed))
+        return _Merge(first, max([self._last, *ids]), found, sorted(found), frozenset(sealed))
 
     def flushed(self) -> None:
         """The transaction of the last `flush` is committed."""
