@@ -17,6 +17,7 @@ MODULES = {
     "sidegate.native._load": "ext/load.pyx",
     "sidegate.native._index": "ext/index.pyx",
     "sidegate.native._file_heads": "ext/file_heads.pyx",
+    "sidegate.native._file_pipe": "ext/file_pipe.pyx",
     "sidegate.native._cursors": "ext/cursors.pyx",
     "sidegate.native._page_scan": "ext/page_scan.pyx",
     "sidegate.native._listing": "ext/listing.pyx",

@@ -6,6 +6,8 @@ Only the compiled ones: the pure twins are two to three orders slower at cutting
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from sidegate.bench.servers import Cores, start_yardstick
 from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
 from sidegate.http.limits import Limits
+from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.loops import select_parser
 from sidegate.native import (
     AwsChunkedDecoder,
@@ -168,6 +171,44 @@ def test_sha256(measure: Measure, incompressible: bytes, way: str) -> None:
 
     ways = {"hashlib": lambda: alone(hashlib.sha256), "one": lambda: alone(Sha256), "two at once": together}
     assert measure(f"SHA-256, {way}", ways[way], 2 * half_bytes) == alone(hashlib.sha256)
+
+
+@pytest.mark.parametrize("way", ["sendfile", "pipe", "pipe, in Python"])
+def test_file_to_socket(measure: Measure, incompressible: bytes, tmp_path: Path, way: str) -> None:
+    """A file to a socket that is emptied whenever it is full: what receiving costs is the same in all."""
+    size_bytes = min(len(incompressible), 16 * MIB)
+    (tmp_path / "file").write_bytes(incompressible[:size_bytes])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    prefer_unpaced(near)
+    near.setblocking(False)
+    room = bytearray(4 * MIB)
+    native, pure = (select(mode)[1]["file_pipe"].FilePipe(MIB) for mode in ("require", "off"))
+    with near, far, (tmp_path / "file").open("rb") as file:
+        out, source = near.fileno(), file.fileno()
+
+        def by_sendfile(offset: int, count: int) -> int:
+            return os.sendfile(out, source, offset, count)
+
+        send = {
+            "sendfile": by_sendfile,
+            "pipe": lambda offset, count: native.send(out, source, offset, count),
+            "pipe, in Python": lambda offset, count: pure.send(out, source, offset, count),
+        }[way]
+
+        def pass_on() -> int:
+            sent = received = 0
+            while received < size_bytes:
+                if sent < size_bytes:
+                    sent += send(sent, min(size_bytes - sent, 1_100_000))
+                while received < sent:
+                    received += far.recv_into(room, sent - received, socket.MSG_TRUNC)
+            return received
+
+        assert measure(f"file to socket, {way}", pass_on, size_bytes) == size_bytes
+    native.close()
+    pure.close()
 
 
 def test_heads_scanned(measure: Measure) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 import socket
 import struct
 import threading
@@ -19,6 +18,7 @@ import pytest
 from sidegate.http import loops
 from sidegate.http.limits import Limits
 from sidegate.http.message import Handler
+from sidegate.http.raw_socket import RawSocket
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.server import Server
 from sidegate.http.shortcut import Shortcut
@@ -240,14 +240,14 @@ def launcher(pair: tuple[str, str]) -> Iterator[Launch]:
         server.close()
 
 
-def recorded_sendfile(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that will say how many bytes each call of sendfile asks for."""
-    asked_bytes: list[int] = []
-    sendfile = os.sendfile
+def recorded_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return a list that will say where each part of a file that is sent begins, and how long it is."""
+    asked: list[tuple[int, int]] = []
+    send_file = RawSocket.send_file
 
-    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
-        asked_bytes.append(count)
-        return sendfile(out_fd, in_fd, offset, count)
+    def recorded(self: RawSocket, fd: int, offset: int, count: int) -> int | None:
+        asked.append((offset, count))
+        return send_file(self, fd, offset, count)
 
-    monkeypatch.setattr(os, "sendfile", recorded)
-    return asked_bytes
+    monkeypatch.setattr(RawSocket, "send_file", recorded)
+    return asked

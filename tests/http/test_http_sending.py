@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from http_harness import Launch, Outcomes, Peer
+from http_harness import Launch, Outcomes, Peer, recorded_files
 
-from sidegate.http import sender, turns
+from sidegate.http import file_pipe, sender, turns
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment, Segments
 
@@ -105,17 +105,11 @@ def test_segments_of_all_kinds_keep_their_order(
 def test_turns_end_on_page_boundaries(
     launch: Launch, file: int, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ends: list[int] = []
-    sendfile = os.sendfile
-
-    def recorded(out_fd: int, in_fd: int, offset: int, count: int) -> int:
-        ends.append(offset + count)
-        return sendfile(out_fd, in_fd, offset, count)
-
-    monkeypatch.setattr(os, "sendfile", recorded)
+    asked = recorded_files(monkeypatch)
     segments: list[Segment] = [b"head", FileSegment(file, 4097, SIZE - 4097)]
     peer, _ = serve_one(launch, lambda: Response(200, segments=iter(segments), length=SIZE - 4093))
     assert peer.ask(GET % b"").body == b"head" + content[4097:]
+    ends = [offset + count for offset, count in asked]
     assert any(end < SIZE for end in ends), "more than one turn"
     assert all(end % sender.PAGE_BYTES == 0 for end in ends if end < SIZE)
 
@@ -126,6 +120,7 @@ def test_files_are_copied_where_sendfile_is_not_supported(
     def unsupported(*arguments: object) -> int:
         raise OSError(22, "Invalid argument")
 
+    monkeypatch.setattr(file_pipe, "FilePipe", unsupported)
     monkeypatch.setattr(os, "sendfile", unsupported)
     segments = [FileSegment(file, 1, 3_000_000), b"|", FileSegment(file, 0, 20_000)]
     peer, _ = serve_one(launch, lambda: Response(200, segments=iter(segments), length=3_020_001))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_harness import Launch, recorded_sendfile
+from http_harness import Launch, recorded_files
 
 from sidegate.http import turns
 from sidegate.http.limits import Limits
@@ -94,14 +94,14 @@ def test_a_small_answer_of_a_shortcut_shortens_the_turns_of_others(
     launch: Launch, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
-    asked_bytes = recorded_sendfile(monkeypatch)
+    asked = recorded_files(monkeypatch)
     server = launch(handler, shortcut=toy)
     assert server.connect().ask(get(b"/one")).body == ONE
-    assert max(asked_bytes) > turns.SHORT_BYTES + 4096
-    asked_bytes.clear()
+    assert max(count for _, count in asked) > turns.SHORT_BYTES + 4096
+    asked.clear()
     assert server.connect().ask(get(b"/s")).body == b"/s"
     assert server.connect().ask(get(b"/one")).body == ONE
-    assert max(asked_bytes) <= turns.SHORT_BYTES + 4096  # to the next boundary of a page
+    assert max(count for _, count in asked) <= turns.SHORT_BYTES + 4096  # to the next boundary of a page
 
 
 def test_a_shortcut_that_fails_leaves_the_request_to_the_handler(launch: Launch, toy: Toy) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from http_harness import Launch, recorded_sendfile
+from http_harness import Launch, recorded_files
 
 from sidegate.http import turns
 from sidegate.http.message import FileSegment, Request, Response
@@ -46,7 +46,7 @@ def test_a_small_answer_makes_turns_short_for_a_while() -> None:
 def test_a_small_answer_shortens_the_turns_of_others(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_small: bool
 ) -> None:
-    asked_bytes = recorded_sendfile(monkeypatch)
+    asked = recorded_files(monkeypatch)
     monkeypatch.setattr(turns, "SHORT_BYTES", 8192)
     monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
     content = os.urandom(SIZE_BYTES)
@@ -65,4 +65,4 @@ def test_a_small_answer_shortens_the_turns_of_others(
         assert server.connect().ask(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").body == content
     finally:
         os.close(fd)
-    assert (max(asked_bytes) <= 8192) is with_small
+    assert (max(count for _, count in asked) <= 8192) is with_small

@@ -82,7 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         service = self._service
         self._mark = LowWaterMark(transport)
-        self._sender = Sender(transport, service.loop, service.turns)
+        self._sender = Sender(transport, service.loop, service.turns, service.pipe)
         self._responder = Responder(self, service, transport, self._sender)
         peer = render_address(transport.get_extra_info("peername"))
         self._intake = Intake(self, service, peer)

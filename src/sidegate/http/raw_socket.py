@@ -14,6 +14,8 @@ import os
 import socket
 from collections.abc import Callable
 
+from sidegate.http.file_pipe import SharedPipe
+
 # Linux holds the bytes back until the file's follow, so that head and file share packets.
 MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
 # Some file systems (and sandboxes) offer no sendfile.
@@ -21,13 +23,18 @@ SENDFILE_UNSUPPORTED = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTSOCK}
 )
 
+# Smaller parts fit in the pipe that sendfile has for itself, or nearly.
+PIPE_MIN_BYTES = 128 << 10
+
 
 class RawSocket:
     """A non-blocking duplicate of a transport's socket; close it."""
 
-    __slots__ = ("_fd", "_loop", "_socket", "waiting")
+    __slots__ = ("_fd", "_is_full", "_loop", "_pipe", "_socket", "waiting")
 
-    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop, pipe: SharedPipe
+    ) -> None:
         original = transport.get_extra_info("socket")
         self._socket = socket.socket(
             original.family, original.type, original.proto, os.dup(original.fileno())
@@ -35,6 +42,9 @@ class RawSocket:
         self._socket.setblocking(False)
         self._fd = self._socket.fileno()
         self._loop = loop
+        self._pipe = pipe
+        # Whether it took less than it was given last: what is in a pipe then was put there for nothing.
+        self._is_full = False
         # Whether the readiness callback is set.
         self.waiting = False
 
@@ -47,10 +57,22 @@ class RawSocket:
 
     def send_file(self, fd: int, offset: int, count: int) -> int | None:
         """Send what fits of a file; None if none fits, 0 at its end."""
+        pipe = self._pipe.get() if count >= PIPE_MIN_BYTES and not self._is_full else None
         try:
-            return os.sendfile(self._fd, fd, offset, count)
+            sent = (
+                os.sendfile(self._fd, fd, offset, count)
+                if pipe is None
+                else pipe.send(self._fd, fd, offset, count)
+            )
         except BlockingIOError:
-            return None
+            sent = None
+        except OSError as error:
+            if pipe is None or error.errno not in SENDFILE_UNSUPPORTED:
+                raise
+            self._pipe.give_up()
+            return self.send_file(fd, offset, count)
+        self._is_full = sent != count
+        return sent
 
     def wait(self, ready: Callable[[], None]) -> None:
         """Call `ready` whenever there is room, until `stop_waiting`."""

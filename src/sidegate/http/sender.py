@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
 from sidegate.http.errors import SegmentTruncated
+from sidegate.http.file_pipe import SharedPipe
 from sidegate.http.message import FileSegment, Segment, Segments
 from sidegate.http.raw_socket import SENDFILE_UNSUPPORTED, RawSocket
 from sidegate.http.turns import Turns
@@ -41,6 +42,7 @@ class Sender:
         "_file",
         "_head",
         "_loop",
+        "_pipe",
         "_raw",
         "_raw_bytes",
         "_remaining",
@@ -55,10 +57,17 @@ class Sender:
         "sent_bytes",
     )
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        turns: Turns,
+        pipe: SharedPipe,
+    ) -> None:
         self._transport = transport
         self._loop = loop
         self._turns = turns
+        self._pipe = pipe
         # Whether the transport's buffer is too full (or must be empty first).
         self.paused = False
         # Counts what went past the transport; only ever grows.
@@ -308,7 +317,7 @@ class Sender:
             return
         raw = self._raw
         if raw is None:
-            raw = self._raw = RawSocket(self._transport, self._loop)
+            raw = self._raw = RawSocket(self._transport, self._loop, self._pipe)
         self.begun = True
         while self._raw_bytes:
             count = raw.send_more(self._raw_bytes)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sidegate.http.blocks import BlockPool
 from sidegate.http.budget import Budget
 from sidegate.http.errors import STATUS, Reason
+from sidegate.http.file_pipe import SharedPipe
 from sidegate.http.head import HeadRenderer
 from sidegate.http.limits import Limits
 from sidegate.http.message import Handler, Request, Response
@@ -65,6 +66,7 @@ class Service:
         self.renderer = HeadRenderer(clock)
         self.pool = BlockPool(limits.block_bytes, limits.in_flight_bytes)
         self.turns = Turns(loop.time)
+        self.pipe = SharedPipe()
         self.budget = budget or Budget(limits.in_flight_bytes)
         # One for all: a transport fills it and hands it over within one callback.
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
@@ -157,7 +159,8 @@ class Service:
             connection.check()
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the timer, and send nothing more."""
+        self.pipe.give_up()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._cursors import Cursor, RowCursor, TreeCursor
     from sidegate.native._file_heads import FileHeads
+    from sidegate.native._file_pipe import FilePipe
     from sidegate.native._gear import GearScanner
     from sidegate.native._heads import HeadScanner
     from sidegate.native._index import IndexNode
@@ -34,6 +35,7 @@ __all__ = [
     "AwsChunkedDecoder",
     "Cursor",
     "FileHeads",
+    "FilePipe",
     "FramingError",
     "FramingKind",
     "GearScanner",
@@ -62,6 +64,7 @@ MODULES: Final = (
     "load",
     "index",
     "file_heads",
+    "file_pipe",
     "cursors",
     "page_scan",
     "listing",
@@ -120,6 +123,7 @@ if not TYPE_CHECKING:
     PageScan = _modules["page_scan"].PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
     collect_parts, scan_completion = _modules["parts"].collect_parts, _modules["parts"].scan_completion
+    FilePipe = _modules["file_pipe"].FilePipe
     Sha256, update_both = _modules["sha256"].Sha256, _modules["sha256"].update_both
 
 

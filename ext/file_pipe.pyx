@@ -1,0 +1,110 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""Parts of files through a pipe to sockets; `sidegate/native/pure/file_pipe.py` defines what it does.
+
+It is compiled because it is several system calls for each MiB, each of which
+would let go of the GIL and take it again.
+"""
+
+cimport cython
+from libc.errno cimport EAGAIN, EINTR, EPIPE, errno
+from libc.stdint cimport int64_t
+from libc.string cimport strerror
+from posix.types cimport off_t
+
+from sidegate.native.pure.file_pipe import close_pipe, open_pipe
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    """
+
+cdef extern from "fcntl.h" nogil:
+    enum: SPLICE_F_MOVE
+    enum: SPLICE_F_NONBLOCK
+    enum: SPLICE_F_MORE
+    ssize_t splice(int source, off_t* source_offset, int sink, off_t* sink_offset, size_t count, unsigned flags)
+
+
+cdef ssize_t move(int source, off_t* offset, int sink, size_t count, unsigned flags) noexcept nogil:
+    """`splice`, again where a signal came before the first byte."""
+    cdef ssize_t moved
+    while True:
+        moved = splice(source, offset, sink, NULL, count, flags)
+        if moved >= 0 or errno != EINTR:
+            return moved
+
+
+@cython.final
+cdef class FilePipe:
+    cdef int reader
+    cdef int writer
+    cdef int sink
+    cdef readonly int64_t room_bytes
+
+    def __cinit__(self, int64_t room_bytes):
+        self.reader = self.writer = self.sink = -1
+        self.room_bytes = room_bytes
+        self.reader, self.writer, self.sink = open_pipe(room_bytes)
+
+    def __dealloc__(self):
+        self.close()
+
+    def close(self):
+        descriptors = self.reader, self.writer, self.sink
+        self.reader = self.writer = self.sink = -1
+        close_pipe(descriptors)
+
+    @property
+    def closed(self):
+        return self.reader < 0
+
+    def send(self, int socket, int file, int64_t offset, int64_t count):
+        cdef int64_t sent = 0, held = 0
+        cdef int fault
+        if self.reader < 0:
+            raise ValueError("the pipe is closed")
+        with nogil:
+            fault = self._send(socket, file, offset, count, &sent, &held)
+        if held:
+            self.close()
+        if sent or not fault:
+            return sent
+        if fault == EAGAIN:
+            return None
+        raise OSError(fault, strerror(fault).decode())
+
+    cdef int _send(
+        self, int socket, int file, int64_t offset, int64_t count, int64_t* sent, int64_t* held
+    ) noexcept nogil:
+        """Return 0 or an errno; `held` are bytes that the pipe could not be rid of."""
+        cdef off_t position
+        cdef ssize_t moved
+        cdef int fault = 0
+        while sent[0] < count and not fault:
+            position = offset + sent[0]
+            moved = move(file, &position, self.writer, min(count - sent[0], self.room_bytes), SPLICE_F_MOVE)
+            if moved <= 0:
+                return errno if moved < 0 else 0
+            held[0] = moved
+            while held[0] and not fault:
+                moved = move(
+                    self.reader,
+                    NULL,
+                    socket,
+                    held[0],
+                    SPLICE_F_NONBLOCK | (SPLICE_F_MORE if sent[0] + held[0] < count else 0),
+                )
+                if moved > 0:
+                    held[0] -= moved
+                    sent[0] += moved
+                else:
+                    fault = errno if moved < 0 else EPIPE
+        while held[0]:
+            moved = move(self.reader, NULL, self.sink, held[0], 0)
+            if moved <= 0:
+                break
+            held[0] -= moved
+        return fault
