@@ -6,8 +6,9 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sidegate.errors import Denied, SidegateError, Unavailable
@@ -78,6 +79,24 @@ def begin_writing(fd: int) -> bool:
             raise OSError(number, os.strerror(number))
         give_way()
     return True
+
+
+def open_descriptor(path: Path) -> int | None:
+    """Return a descriptor by which this process has a file open already, None where that cannot be known.
+
+    For files whose locks go when any descriptor of theirs is closed (fcntl(2)): one that was opened
+    anew could never be.  Whoever has it open may close it at any time.
+    """
+    try:
+        names = os.listdir("/proc/self/fd")
+    except FileNotFoundError:
+        return None
+    wanted = str(path)
+    for name in names:
+        with suppress(FileNotFoundError):  # closed meanwhile, as that of the listing is
+            if os.readlink(f"/proc/self/fd/{name}") == wanted:
+                return int(name)
+    return None
 
 
 @cache

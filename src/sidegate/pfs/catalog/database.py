@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from sidegate.errors import SidegateError, Unavailable
 from sidegate.pfs.catalog.bulk import execute_plain
+from sidegate.pfs.catalog.checkpoints import BACKSTOP_FRAMES, Checkpoints
 from sidegate.pfs.catalog.groups import OperationTicket, Ticket, apply_group, prepare_group, tell_group
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.disk import storage_full, storage_read_only
@@ -73,6 +74,7 @@ class Database:
         self._called = False
         self._writer: Connection | None = None
         self._writer_is_durable: bool | None = None
+        self._checkpoints = Checkpoints(engine)
         self._local = threading.local()
         self._lookups: WeakSet[_Lease] = WeakSet()
         self.on_committing: list[TellScopes] = []
@@ -126,6 +128,7 @@ class Database:
         with self._leader_lock:
             if not ticket.done:
                 self._commit_group()
+                self._check_point()
         return ticket.result()
 
     def enqueue(self, tickets: Sequence[Ticket[Any]]) -> None:
@@ -150,6 +153,7 @@ class Database:
                     self._called = False
                 if self._queue:
                     self._commit_group()
+                    self._check_point()
 
     def _commit_group(self) -> None:
         with self._queue_lock:
@@ -189,6 +193,11 @@ class Database:
         self._contents.index_flushed()
         _tell(self.on_committed, changed)
 
+    def _check_point(self) -> None:
+        """Let checkpoints take their turn, once those that wait for the commit are told."""
+        if self._writer is not None:
+            self._checkpoints.after_commit(self._writer)
+
     def _connect_writer(self, durable: bool) -> Connection:
         """Return the writer's connection, which only the leader uses."""
         connection = self._writer
@@ -216,6 +225,7 @@ class Database:
         for lease in list(self._lookups):
             lease.connection.close()
         self._local = threading.local()
+        self._checkpoints.close()
         self._end_writer()
         self.engine.dispose()
 
@@ -317,7 +327,5 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "cache_size=-16384",
     "journal_size_limit=67108864",
-    # 32 MiB instead of 4: each checkpoint waits for the disk twice, and writes a page once
-    # however often it was changed since the last.
-    "wal_autocheckpoint=8192",
+    f"wal_autocheckpoint={BACKSTOP_FRAMES}",
 )
