@@ -88,7 +88,7 @@ def crash(store: Store) -> None:
     for thread in threading.enumerate():
         if thread.name == "pack-sync":  # it would hold the lock a little longer than a dead process
             thread.join()
-    for writer in [store.chunks._writer, *store.chunks._sealed]:
+    for writer in [store.chunks._writer, *store.chunks._full]:
         if writer is not None:
             writer.close()
     for name, fd in list(store.locks._held.items()):

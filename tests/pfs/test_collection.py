@@ -126,7 +126,7 @@ def test_everything_that_refers_to_a_chunk_holds_it(store: Store, clock: Clock) 
     garbage_chunks = {extent.chunk for extent in extents_of(store, garbage)}
     store.database.write(lambda connection: None)
     store.chunks._writable_pack().seal()  # one pack holds it all: rewriting it moves everything
-    store.chunks._sealed.append(store.chunks._writer)
+    store.chunks._full.append(store.chunks._writer)
     store.chunks._writer = None
     deleted = sum(cycle(store, clock).chunks_deleted for _ in range(3))
     assert deleted >= len(garbage_chunks)

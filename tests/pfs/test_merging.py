@@ -142,7 +142,7 @@ def test_a_pack_is_sealed_when_none_of_its_rows_is_fresh(
 ) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 5000)
     monkeypatch.setattr(fresh_chunks, "MERGE_COUNT", 1000)
-    monkeypatch.setattr(chunks_module, "write_back", lambda unsynced: None)
+    monkeypatch.setattr(chunks_module, "write_back", lambda full: [writer.seal() for writer in full])
     sealed_once = False
     for number in range(60):
         store.chunks.put(noise(1000, number))
@@ -153,7 +153,7 @@ def test_a_pack_is_sealed_when_none_of_its_rows_is_fresh(
         assert not sealed & fresh
         sealed_once |= bool(sealed)
     assert sealed_once
-    assert len(store.chunks._sealed) <= 3, "and they are, soon"
+    assert len(store.chunks._full) <= 3, "and they are, soon"
     assert check(store).clean
 
 
@@ -164,9 +164,12 @@ def test_a_merge_may_begin_with_a_transaction_that_stores_nothing(
     monkeypatch.setattr(fresh_chunks, "MERGE_COUNT", 1000)
     monkeypatch.setattr(chunks_module, "write_back", lambda unsynced: None)
     chunks = []
-    while not any(writer.synced for writer in store.chunks._sealed):
+    while not store.chunks._full:
         chunks.append(store.chunks.put(noise(1000, len(chunks))))
         store.database.write(lambda connection: None, durable=True)
+    for writer in store.chunks._full:
+        writer.seal()
+        writer.sync()
     before = counts(store)
     commit(store)
     assert counts(store)[1] == before[1] + 2

@@ -61,6 +61,16 @@ def test_a_sealed_pack_is_read_from_its_footer(writer: PackWriter) -> None:
             assert pack.read(record.offset, record.stored_bytes) == plain
 
 
+def test_a_pack_is_sealed_once(writer: PackWriter) -> None:
+    add(writer, PLAIN[0])
+    assert not writer.sealed
+    writer.seal()
+    size_bytes = writer.path.stat().st_size
+    writer.seal()
+    assert writer.sealed
+    assert writer.path.stat().st_size == size_bytes
+
+
 def test_an_empty_pack_can_be_sealed(writer: PackWriter) -> None:
     writer.seal()
     assert read_index(PackFile.open(writer.path)) == []

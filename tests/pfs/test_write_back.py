@@ -4,22 +4,29 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from pfs.samples import noise
 from sidegate.pfs import chunks as chunks_module
 from sidegate.pfs import disk, packs
+from sidegate.pfs.catalog.schema import PACKS
 from sidegate.pfs.packs import PackWriter
 from sidegate.pfs.store import Store
 from sidegate.pfs.write_back import SYNCED_TOGETHER, write_back
 
 
 class Pack:
-    """A sealed pack that notes what becomes of it."""
+    """A full pack that notes what becomes of it."""
 
     def __init__(self, *, asks: bool = True, broken: bool = False) -> None:
+        self.seals = 0
         self.events: list[str] = []
         self._asks = asks
         self._broken = broken
+
+    def seal(self) -> None:
+        assert not self.events
+        self.seals += 1
 
     def begin_sync(self) -> bool:
         self.events.append("begin")
@@ -34,6 +41,7 @@ class Pack:
 def written_back(*unsynced: Pack) -> list[list[str]]:
     write_back(unsynced)  # type: ignore[arg-type]
     join_threads()
+    assert [pack.seals for pack in unsynced] == [1] * len(unsynced)
     return [pack.events for pack in unsynced]
 
 
@@ -99,7 +107,31 @@ def test_a_commit_syncs_what_was_begun(store: Store, monkeypatch: pytest.MonkeyP
         store.chunks.put(noise(40_000, number))
     join_threads()
     assert synced == []
-    sealed = [writer for writer in store.chunks._sealed if not writer.synced]
+    sealed = [writer for writer in store.chunks._full if not writer.synced]
     assert sealed
     store.database.write(lambda connection: None, durable=True)
     assert all(writer.synced for writer in sealed)
+
+
+def test_a_full_pack_that_cannot_be_sealed_is_sealed_later(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    real = packs._footer
+
+    def full(records: object, offset: int) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with Store.open(directory) as store:
+        monkeypatch.setattr(packs, "_footer", full)
+        chunks = [store.chunks.put(noise(40_000, number)) for number in range(4)]
+        join_threads()
+        store.database.write(lambda connection: None, durable=True)
+        assert [store.chunks.get(chunk) for chunk in chunks] == [noise(40_000, n) for n in range(4)]
+        assert len(store.chunks._full) == 1
+        assert not store.chunks._full[0].sealed
+        monkeypatch.setattr(packs, "_footer", real)
+    with Store.open(directory) as store:
+        with store.database.read() as connection:
+            assert connection.execute(select(PACKS.c.sealed)).scalars().all() == [True, True]
+        assert [store.chunks.get(chunk) for chunk in chunks] == [noise(40_000, n) for n in range(4)]

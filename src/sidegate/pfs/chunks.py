@@ -85,7 +85,7 @@ class ChunkStore:
         self._lock = threading.Lock()
         self._writer: PackWriter | None = None
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
-        self._sealed: list[PackWriter] = []
+        self._full: list[PackWriter] = []
         self._closing = False
         self._absent = AbsentChunks()
         self._fresh = FreshChunks(self._absent)
@@ -187,9 +187,8 @@ class ChunkStore:
         with explained_disk_errors():
             fresh = PackWriter(self.directory, self.clock())
         if writer is not None:
-            writer.seal()
-            self._sealed.append(writer)
-            write_back([sealed for sealed in self._sealed if not sealed.synced])
+            self._full.append(writer)
+            write_back([full for full in self._full if not (full.sealed and full.synced)])
         self._writer = fresh
         return fresh
 
@@ -220,7 +219,7 @@ class ChunkStore:
         """
         with self._lock:
             self._flushing = dict(self._unindexed)
-            self._flushing_sealed = [writer for writer in self._sealed if writer.synced]
+            self._flushing_sealed = [full for full in self._full if full.sealed and full.synced]
         synced = {writer.name for writer in self._flushing_sealed}
         names = {name for name, _ in self._flushing.values()} | synced
         if not names:
@@ -245,7 +244,7 @@ class ChunkStore:
             for chunk in self._flushing:
                 self._unindexed.pop(chunk, None)
             for writer in self._flushing_sealed:
-                self._sealed.remove(writer)
+                self._full.remove(writer)
                 writer.close()
             self._pack_ids.update(self._flushing_packs)
             self._flushing, self._flushing_sealed, self._flushing_packs = {}, [], {}
@@ -259,7 +258,7 @@ class ChunkStore:
     def sync(self) -> None:
         """Return once every chunk that this process put so far is on disk."""
         with self._lock:
-            writers = [*self._sealed, *([self._writer] if self._writer is not None else [])]
+            writers = [*self._full, *([self._writer] if self._writer is not None else [])]
         for writer in writers:
             writer.sync()
 
@@ -275,9 +274,10 @@ class ChunkStore:
         with self._lock:
             writer, self._writer = self._writer, None
         if writer is not None:
-            writer.seal()
             with self._lock:
-                self._sealed.append(writer)
+                self._full.append(writer)
+            for full in self._full:
+                full.seal()
             self.sync()
             self._closing = True
             self.database.write(lambda connection: None)
