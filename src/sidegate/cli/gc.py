@@ -51,6 +51,9 @@ def command(ctx: click.Context, window: float, as_json: bool) -> None:
     if report.chunks_condemned:
         chunks = plural(report.chunks_condemned, "chunk")
         note(f"{chunks} will go in the next round, if nothing uses them by then")
+    if report.packs_postponed:
+        packs = plural(report.packs_postponed, "half-empty pack")
+        note(f"no room on the disk to rewrite {packs}; free some and run it again")
     if report.damaged_packs:
         names = ", ".join(report.damaged_packs)
         note(f"damaged and left alone: {names}; run `sidegate fsck`")

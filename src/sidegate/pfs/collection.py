@@ -12,6 +12,7 @@ the window without naming it may be gone; `ChunkStore.keep` finds that out.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +22,14 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 
 from sidegate.errors import Corrupt
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS, REPOS, STAGINGS, UPLOADS
+from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.fresh_chunks import merge_fresh
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
 from sidegate.pfs.pack_files import is_abandoned, pack_path, written_us
 from sidegate.pfs.packs import PackFile, PackRecord, read_index
+from sidegate.pfs.reserve import COLLECTION_BYTES
 from sidegate.pfs.store import Store
 from sidegate.pfs.uploads import delete_parts_of_finished, delete_uploads
 
@@ -38,6 +41,9 @@ ANSWER_KEPT_US = 24 * 3600 * 1_000_000
 """How long a completed upload's answer can be asked for again."""
 
 _PAGE = 5000
+
+_ROWS_BYTES = 1 << 18
+"""Room for the rows that are written when a pack is moved, beside its chunks."""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,8 @@ class CollectionReport:
     chunks_pardoned: int = 0
     chunks_deleted: int = 0
     packs_removed: int = 0
+    packs_postponed: int = 0
+    """Half-empty ones for whose chunks the disk had no room."""
     packs_rewritten: int = 0
     orphans_removed: int = 0
     attempts_dropped: int = 0
@@ -66,11 +74,17 @@ class CollectionReport:
 def collect(store: Store, *, window_us: int = WINDOW_US) -> CollectionReport:
     """Run one cycle; readers and writers go on meanwhile.
 
-    Raises Conflict while another collection or check runs, and Corrupt, with
-    nothing removed, when a tree cannot be read.
+    On a full disk the reserve lends it room, and it begins again.  Raises Conflict while another
+    collection or check runs, StorageFull, and Corrupt, with nothing removed, when a tree cannot
+    be read.
     """
     with store.locks.holding(LOCK):
-        return _Collection(store, window_us).run()
+        while True:
+            try:
+                return _Collection(store, window_us).run()
+            except StorageFull:
+                if not store.reserve.lend(COLLECTION_BYTES):
+                    raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,8 @@ class _Collection:
         self._drop_attempts()
         report.uploads_dropped += self._database.write(self._drop_uploads)
         self._sweep(self._mark())
-        for pack in self._sealed_packs():
+        # What is removed first makes room for what is moved.
+        for pack in sorted(self._sealed_packs(), key=lambda pack: pack.live_bytes):
             self._thin_out(pack)
         self._remove_orphans()
         report.bytes_after = _disk_bytes(self._packs)
@@ -233,6 +248,9 @@ class _Collection:
         """Remove a pack without chunks; move the chunks out of one less than half full."""
         try:
             if pack.chunk_count and self._is_half_empty(pack):
+                if not self._has_room(pack.live_bytes):
+                    self.report.packs_postponed += 1
+                    return
                 self._store.chunks.relocate(pack.name, self._records(pack))
                 self.report.packs_rewritten += 1
             elif pack.chunk_count:
@@ -244,6 +262,13 @@ class _Collection:
             self._store.chunks.close_pack(pack.name)
             pack_path(self._packs, pack.name).unlink(missing_ok=True)
             self.report.packs_removed += 1
+
+    def _has_room(self, size_bytes: int) -> bool:
+        """Whether the disk takes a copy of so many bytes, the reserve included."""
+        while shutil.disk_usage(self._packs).free < size_bytes + _ROWS_BYTES:
+            if not self._store.reserve.lend(COLLECTION_BYTES):
+                return False
+        return True
 
     def _is_half_empty(self, pack: _PackUse) -> bool:
         """Whether live payloads are less than half; one with condemned chunks waits for them."""

@@ -4,6 +4,7 @@
   store.json     format version and id
   catalog.db     the catalog (SQLite, WAL)
   changes        common memory of the processes at work: what has changed
+  reserve        room for when the disk is full
   packs/         pack files
   locks/         held by whoever owns an attempt
   logs/          what jobs printed
@@ -33,6 +34,7 @@ from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
+from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.extent_lists import join_parts, slice_list, store_extents
 from sidegate.pfs.extents import Extent, content_hash, digest, is_canonical
 from sidegate.pfs.files import INLINE_EXTENTS, Attributes, FileRecord
@@ -44,6 +46,7 @@ from sidegate.pfs.publish import Publication, Publisher
 from sidegate.pfs.reading import read_bytes, read_slices
 from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.repos import Repos
+from sidegate.pfs.reserve import OPENING_BYTES, Reserve
 from sidegate.pfs.staging import Stagings
 from sidegate.pfs.tree import NodeCache, Tree
 from sidegate.pfs.tree_edit import build
@@ -68,6 +71,7 @@ class Store:
         self.directory = directory
         self.durability = durability
         self.clock = clock
+        self.reserve = Reserve(directory / "reserve")
         self.chunks = ChunkStore(directory / "packs", clock)
         engine = open_engine(directory / "catalog.db")
         migrate(engine)
@@ -102,6 +106,7 @@ class Store:
         draft = directory / "store.json.new"
         draft.write_text(json.dumps(description) + "\n")
         draft.rename(marker)
+        Reserve(directory / "reserve").keep()
 
     @classmethod
     def open(
@@ -113,7 +118,8 @@ class Store:
     ) -> Store:
         """Open a store and recover what a killed process left.
 
-        Raises NotFound, Unsupported for another format, Corrupt.
+        On a full disk the room it needs is lent by the reserve.  Raises NotFound, Unsupported
+        for another format, Corrupt, StorageFull.
         """
         marker = directory / MARKER_NAME
         if not marker.exists():
@@ -126,9 +132,16 @@ class Store:
                 f"the store in {directory} has format {version}, this release reads {FORMAT_VERSION}",
                 remedy="upgrade sidegate",
             )
-        store = cls(directory, durability, clock)
-        store.chunks.recover_abandoned()
-        return store
+        reserve = Reserve(directory / "reserve")
+        while True:
+            try:
+                store = cls(directory, durability, clock)
+                store.chunks.recover_abandoned()
+            except StorageFull:
+                if not reserve.lend(OPENING_BYTES):
+                    raise
+            else:
+                return store
 
     def close(self) -> None:
         """Flush, seal and close everything."""
@@ -136,6 +149,7 @@ class Store:
         self.chunks.close()
         self.locks.close()
         self.database.close()
+        self.reserve.keep()
 
     def __enter__(self) -> Store:
         return self
