@@ -46,7 +46,7 @@ class Result:
     """One cell on one server: all rounds.
 
     `examples` show wrong answers, `wrong` says what a sample compared in full did
-    not hold, `refused` why there are no rounds.
+    not hold, `refused` why there are no rounds, `hint` what all of that may be due to.
     """
 
     cell: Cell
@@ -58,6 +58,7 @@ class Result:
     examples: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     refused: str | None = None
+    hint: str | None = None
 
     @property
     def rate(self) -> float | None:
@@ -170,7 +171,12 @@ class Result:
             "spread": self.spread,
             "is_uneven": self.is_uneven,
             "failures": self.failures,
-            "examples": [*self.examples, *self.wrong, *self._missing()],
+            "examples": [
+                *self.examples,
+                *self.wrong,
+                *self._missing(),
+                *([self.hint] if self.hint and self.failures else []),
+            ],
             "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
         }
 

@@ -22,6 +22,8 @@ from sidegate.native.exchange import Rhythm, Tally
 
 T = TypeVar("T")
 WARMING_SHARE = 0.25
+_SPARE_BYTES = 16 << 20
+"""A disk with less room than this, and than what is asked of a server at once, is as good as full."""
 WITHOUT_LIMIT = 1 << 40
 
 
@@ -123,16 +125,34 @@ class _Server:
             if self.work is None:
                 return False
             self.work.prepare(self._settings.duration_seconds * WARMING_SHARE)
-            tallies = self.work.run(self._settings.rhythm(WARMING_SHARE))
+            tallies = self._run(self.work, WARMING_SHARE)
             self.work.give_back()
         except SidegateError as error:
-            self.whole.refused = error.message
+            self._refuse(error)
             return False
         warm = tallies[cell.name]
         if warm.answered == 0:
             self._note(tallies, None, None)
             return False
         return True
+
+    def _run(self, work: Work, share: float = 1.0) -> dict[str, Tally]:
+        tallies = work.run(self._settings.rhythm(share))
+        if any(tally.failed or tally.unanswered for tally in tallies.values()):
+            self._look_at_disk()
+        return tallies
+
+    def _refuse(self, error: SidegateError) -> None:
+        """There are no more rounds."""
+        self.whole.refused = error.message
+        self._look_at_disk()
+
+    def _look_at_disk(self) -> None:
+        """Note that the disk is full, of which few servers say a word: before what was written is removed."""
+        asked_bytes = self._connections * self.whole.cell.moved_bytes(self._settings.scale)
+        hint = self.target.lacks_room(_SPARE_BYTES + asked_bytes)
+        for result in self.results.values() if hint else ():
+            result.hint = hint
 
     def round(self) -> None:
         """Make one round and keep its sample."""
@@ -144,10 +164,10 @@ class _Server:
             if process is not None:
                 process.forget_peak()
             before = process.cpu_seconds() if process is not None else 0.0
-            tallies = self.work.run(self._settings.rhythm())
+            tallies = self._run(self.work)
             cpu_seconds = process.cpu_seconds() - before if process is not None else None
         except SidegateError as error:
-            self.whole.refused = error.message
+            self._refuse(error)
             return
         self._note(tallies, cpu_seconds, process.resident_bytes() if process is not None else None)
         self.work.give_back()
@@ -157,6 +177,8 @@ class _Server:
         try:
             if self.work is not None and self.whole.samples and not self.whole.refused:
                 self.whole.wrong += self.work.verify()
+                if self.whole.wrong:
+                    self._look_at_disk()
                 self.work.give_back()
         except SidegateError as error:
             self.whole.wrong.append(error.message)

@@ -6,6 +6,7 @@ is a failure of the server, not of the run.
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,6 +147,19 @@ class Target:
         bucket, _, place = self.writes.partition("/")
         with self.client() as client:
             client.clear(bucket, f"{place}/{folder}/" if place else f"{folder}/")
+
+    def lacks_room(self, size_bytes: int) -> str | None:
+        """Say so when the disk that the server stores on has less room than that, where it is known."""
+        if self.stores is None:
+            return None
+        place = self.stores if self.stores.exists() else self.stores.parent
+        free = shutil.disk_usage(place).free
+        if free >= size_bytes:
+            return None
+        return (
+            f"the disk it stores on is full, {free >> 20} MiB are free in {place}: "
+            "what is wrong here may be due to that; name a folder that has more with --folder or TMPDIR"
+        )
 
     def warm_memory(self) -> None:
         """Have warm memory at hand for a round of uploads, as for that of any other server."""
