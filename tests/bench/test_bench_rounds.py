@@ -13,6 +13,7 @@ from memory_s3 import MemoryS3
 from sidegate.bench.cells import CELLS
 from sidegate.bench.corpus import SCALES
 from sidegate.bench.endpoints import parse_endpoint
+from sidegate.bench.report import failures
 from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.signing import Signer
@@ -54,26 +55,26 @@ def test_a_full_disk_is_named_beside_what_a_peer_answers(tmp_path: Path, room: d
     room[tmp_path] = 3 << 20
     result = puts(tmp_path / "not made yet", "read-only")
     assert result.failures > 0
-    shown = result.as_document()["examples"]
-    assert "405" in shown[0]
-    assert HINT in shown[-1]
-    assert f"3 MiB are free in {tmp_path}" in shown[-1]
+    (shown,) = failures({"results": [result.as_document()]})
+    assert "405" in shown
+    assert f"{HINT}, 3 MiB are free in {tmp_path}" in shown
 
 
 def test_a_disk_with_room_is_not_blamed(tmp_path: Path, room: dict[Path, int]) -> None:
     room[tmp_path] = 1 << 30
     result = puts(tmp_path, "read-only")
     assert result.failures > 0
-    assert HINT not in str(result.as_document()["examples"])
+    assert HINT not in failures({"results": [result.as_document()]})[0]
 
 
 def test_nothing_is_said_where_all_is_right(tmp_path: Path, room: dict[Path, int]) -> None:
     room[tmp_path] = 0
     result = puts(tmp_path)
-    assert (result.failures, result.as_document()["examples"]) == (0, [])
+    assert failures({"results": [result.as_document()]}) == []
+    assert result.as_document()["hint"] is None
 
 
 def test_of_a_server_elsewhere_nothing_is_known() -> None:
     result = puts(None, "read-only")
     assert result.failures > 0
-    assert HINT not in str(result.as_document()["examples"])
+    assert HINT not in failures({"results": [result.as_document()]})[0]

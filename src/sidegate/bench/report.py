@@ -89,6 +89,7 @@ def failures(document: Document) -> list[str]:
     return [
         f"{result['title']} on {result['endpoint']}: {result['failures']} wrong or missing"
         + (f"; for example: {result['examples'][0]}" if result["examples"] else "")
+        + (f"; {result['hint']}" if result.get("hint") else "")  # older documents have none
         for result in document["results"]
         if result["failures"]
     ]

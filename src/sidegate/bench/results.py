@@ -171,12 +171,8 @@ class Result:
             "spread": self.spread,
             "is_uneven": self.is_uneven,
             "failures": self.failures,
-            "examples": [
-                *self.examples,
-                *self.wrong,
-                *self._missing(),
-                *([self.hint] if self.hint and self.failures else []),
-            ],
+            "examples": [*self.examples, *self.wrong, *self._missing()],
+            "hint": self.hint if self.failures else None,
             "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
         }
 
