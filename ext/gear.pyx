@@ -4,9 +4,9 @@
 
 Between two cuts a chunk passes four phases, each a loop without tests of
 length: bytes that are skipped, bytes that are only hashed, bytes under the
-strict mask, bytes under the loose mask.  In the last two, groups of 64 bytes in
-which the low bits rule out an end are passed over without being hashed
-(`gear_filter.h`), where the processor can: 12 GB/s in the place of 3.6.
+strict mask, bytes under the loose mask.  In the last two, most bytes are passed
+over without being hashed, because the low bits rule out an end
+(`gear_filter.h`), where the processor can.
 """
 
 cimport cython
@@ -18,10 +18,14 @@ from sidegate.native.cut_rule import LOW_BITS, LOW_FACTOR, WINDOW_BYTES, cut_rul
 
 cdef extern from "gear_filter.h":
     Py_ssize_t GEAR_GROUP_BYTES
-    int gear_filter_works()
-    Py_ssize_t gear_filter(
-        const uint8_t* data, Py_ssize_t count, uint16_t factor, uint16_t highest
-    ) noexcept nogil
+    ctypedef struct gear_goal:
+        const uint64_t* table
+        uint64_t mask
+        uint16_t factor
+        uint16_t highest
+    int gear_filter_level()
+    uint64_t gear_window(const uint8_t* end, const uint64_t* table) noexcept nogil
+    Py_ssize_t gear_find(int level, const gear_goal* goal, const uint8_t* data, Py_ssize_t count) noexcept nogil
 
 # Letting go of the GIL and taking it back costs 0.05 us while nobody wants it, but
 # a switch interval (5 ms) while another thread computes: measured 4.1 ms for a
@@ -29,10 +33,10 @@ cdef extern from "gear_filter.h":
 # CPython 3.11, 2026-11).  Below this size, 25 to 70 us of scanning, waiting is the worse.
 cdef Py_ssize_t RELEASE_GIL_BYTES = 262144
 
-cdef Py_ssize_t WINDOW = WINDOW_BYTES  # 64: `hash_window` takes it in four parts
+cdef Py_ssize_t WINDOW = WINDOW_BYTES  # 64: `gear_window` takes it in four parts
 cdef uint64_t LOW = (1 << LOW_BITS) - 1
 cdef uint16_t FACTOR = LOW_FACTOR
-cdef bint FILTERED = gear_filter_works()
+cdef int LEVEL = gear_filter_level()
 
 cdef uint64_t[256] TABLE
 cdef uint64_t[256] SHIFTED  # each word of TABLE, shifted by one
@@ -121,50 +125,33 @@ cdef Py_ssize_t find_hashing(Chunk* chunk, const uint8_t* data, Py_ssize_t count
     return -1
 
 
-cdef inline void hash_window(Chunk* chunk, const uint8_t* end) noexcept nogil:
-    """Set the hash to that of the window before `end`, without what came before.
-
-    Four quarters side by side: each step of one waits for the step before.
-    """
-    cdef uint64_t oldest = 0, older = 0, newer = 0, newest = 0
-    cdef Py_ssize_t i
-    for i in range(-16, 0):
-        oldest = (oldest << 1) + TABLE[end[i - 48]]
-        older = (older << 1) + TABLE[end[i - 32]]
-        newer = (newer << 1) + TABLE[end[i - 16]]
-        newest = (newest << 1) + TABLE[end[i]]
-    chunk.hash = (oldest << 48) + (older << 32) + (newer << 16) + newest
-
-
 cdef Py_ssize_t find(
     Chunk* chunk, const uint8_t* data, Py_ssize_t count, uint64_t mask, Py_ssize_t here
 ) noexcept nogil:
-    """As `find_hashing`, with a window passed over where nothing can end in it.
+    """As `find_hashing`, without hashing where nothing can end.
 
     `here` bytes before `data` belong to the chunk and can be read.
     """
-    # The low bits of a mask are the highest of those 16.
-    cdef uint16_t highest = <uint16_t>(LOW & ~mask)
-    cdef Py_ssize_t offset = max(0, min(count, WINDOW - here))
-    cdef Py_ssize_t length, found
-    if not FILTERED:
+    cdef gear_goal goal
+    cdef Py_ssize_t offset = min(count, max(0, WINDOW - here)), length, found
+    if LEVEL == 0:
         return find_hashing(chunk, data, count, mask)
     found = find_hashing(chunk, data, offset, mask)
     if found >= 0:
         return found
-    while offset < count:
-        length = gear_filter(data + offset, count - offset, FACTOR, highest)
-        chunk.length += length
-        offset += length
-        if length:
-            hash_window(chunk, data + offset)
-        # One group with a candidate, or the rest that makes no group.
-        length = min(GEAR_GROUP_BYTES, count - offset)
-        found = find_hashing(chunk, data + offset, length, mask)
+    length = (count - offset) // GEAR_GROUP_BYTES * GEAR_GROUP_BYTES
+    if length:
+        # The low bits of a mask are the highest of those 16.
+        goal.table, goal.mask, goal.factor, goal.highest = TABLE, mask, FACTOR, <uint16_t>(LOW & ~mask)
+        found = gear_find(LEVEL, &goal, data + offset, length)
         if found >= 0:
             return offset + found
         offset += length
-    return -1
+        chunk.length += length
+        chunk.hash = gear_window(data + offset, TABLE)
+    # What is left makes no group.
+    found = find_hashing(chunk, data + offset, count - offset, mask)
+    return offset + found if found >= 0 else -1
 
 
 cdef Py_ssize_t advance(
@@ -194,14 +181,14 @@ cdef Py_ssize_t advance(
     return offset if chunk.length == rule.max_bytes else -1
 
 
-def use_filter(wanted):
-    """Scan with the filter, or without it; return whether it is used now.
+def use_filter(level):
+    """Scan with the filter of `gear_filter.h` of at most a level; return which is used now.
 
-    For tests and measurements: the cuts are the same.  Without AVX2 there is none.
+    0: none, 1: AVX2, 2: AVX-512.  For tests and measurements: the cuts are the same.
     """
-    global FILTERED
-    FILTERED = wanted and gear_filter_works()
-    return FILTERED
+    global LEVEL
+    LEVEL = min(level, gear_filter_level())
+    return LEVEL
 
 
 @cython.final

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sidegate.errors import Invalid
@@ -82,11 +84,16 @@ def test_gear_twins_agree(rule: tuple[int, int, int], data: bytes, places: list[
     assert_gears_agree(rule, split(data, places), reset_at)
 
 
-@pytest.fixture
-def without_filter() -> Iterator[None]:
-    native_gear.use_filter(wanted=False)
-    yield
-    native_gear.use_filter(wanted=True)
+BEST_FILTER = native_gear.use_filter(2)
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["no filter", "AVX2", "AVX-512"])
+def filter_level(request: pytest.FixtureRequest) -> Iterator[int]:
+    if request.param > BEST_FILTER:
+        pytest.skip("this processor has no such instructions")
+    assert native_gear.use_filter(request.param) == request.param
+    yield request.param
+    native_gear.use_filter(BEST_FILTER)
 
 
 long_inputs = st.one_of(
@@ -100,7 +107,13 @@ long_inputs = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+same_level = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.usefixtures("filter_level")
+@same_level
 @given(exponent=st.integers(11, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 2048))
 def test_gear_twins_agree_where_groups_are_passed_over(
     exponent: int, data: bytes, places: list[int], min_bytes: int
@@ -108,13 +121,38 @@ def test_gear_twins_agree_where_groups_are_passed_over(
     assert_gears_agree((min_bytes, 1 << exponent, 8 << exponent), split(data, places))
 
 
-@pytest.mark.usefixtures("without_filter")
-@settings(deadline=None, max_examples=60)
+@pytest.mark.usefixtures("filter_level")
+@same_level
 @given(exponent=st.integers(4, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 16))
-def test_gear_twins_agree_without_the_filter(
+def test_gear_twins_agree_where_groups_have_many_candidates(
     exponent: int, data: bytes, places: list[int], min_bytes: int
 ) -> None:
     assert_gears_agree((min_bytes, 1 << exponent, 8 << exponent), split(data, places))
+
+
+@pytest.mark.usefixtures("filter_level")
+@pytest.mark.parametrize("seed", range(4))
+def test_gear_twins_agree_on_a_long_stream(seed: int) -> None:
+    """Long enough for ends under both masks, at every place in a group."""
+    data = Random(seed).randbytes(1_500_000)
+    assert_gears_agree((64, 1 << 11, 1 << 14), [data])
+
+
+def test_the_filter_looks_at_nothing_outside_of_the_block() -> None:
+    """The block ends and begins at pages that cannot be touched, so that it would crash."""
+    page = mmap.PAGESIZE
+    area = mmap.mmap(-1, 4 * page)
+    libc = ctypes.CDLL(None, use_errno=True)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    for number in (0, 3):
+        assert libc.mprotect(ctypes.c_void_p(start + number * page), page, 0) == 0, ctypes.get_errno()
+    block = memoryview(area)[page : 3 * page]
+    block[:] = Random(7).randbytes(2 * page)
+    for level in range(BEST_FILTER + 1):
+        native_gear.use_filter(level)
+        for skipped in range(130):
+            assert_gears_agree((1, 1 << 13, 1 << 16), [block[skipped:], block[: 2 * page - skipped]])
+    assert native_gear.use_filter(BEST_FILTER) == BEST_FILTER
 
 
 integers = st.one_of(st.integers(-3, 40), st.sampled_from([64, 256, 255, 1 << 40, (1 << 40) + 1, 1 << 70]))

@@ -2,10 +2,10 @@ from typing import final
 
 from typing_extensions import Buffer
 
-def use_filter(wanted: bool) -> bool:
-    """Scan with the filter of `ext/gear_filter.h`, or without it; return whether it is used now.
+def use_filter(level: int) -> int:
+    """Scan with the filter of `ext/gear_filter.h` of at most a level; return which is used now.
 
-    For tests and measurements: the cuts are the same.  Where the processor has no AVX2, there is none.
+    0: none, 1: AVX2, 2: AVX-512.  For tests and measurements: the cuts are the same.
     """
 
 @final
