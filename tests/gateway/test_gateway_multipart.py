@@ -13,6 +13,7 @@ import pytest
 from gateway_harness import MIB, Client, Clock, Job, complete_document, noise
 
 from sidegate.gateway import uploads
+from sidegate.pfs import compression
 from sidegate.pfs.store import Store
 from sidegate.s3.documents import parse_complete
 from sidegate.s3.multipart import CompleteUploadRequest
@@ -339,6 +340,18 @@ def test_the_announced_object_size_is_verified(labs: Client) -> None:
     answer = labs.complete("/labs/k", upload, [(1, etag)], {"x-amz-mp-object-size": "5"})
     assert (answer.status, answer.code) == (400, "InvalidRequest")
     assert labs.complete("/labs/k", upload, [(1, etag)], {"x-amz-mp-object-size": "4"}).status == 200
+
+
+def test_parts_are_one_stream_to_whoever_asks_whether_they_compress(
+    labs: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    sample_pays = compression._sample_pays
+    monkeypatch.setattr(
+        compression, "_sample_pays", lambda *sample: (asked.append(1), sample_pays(*sample))[1]
+    )
+    labs.upload("/labs/k", {number: noise(5 * MIB, number) for number in range(1, 7)})
+    assert 0 < len(asked) <= 6, "each part alone asks at least twice"
 
 
 # -- parts made of ranges ---------------------------------------------------------

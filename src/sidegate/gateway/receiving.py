@@ -16,6 +16,7 @@ from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.hashing import HashStep
 from sidegate.gateway.traffic import BucketTraffic
 from sidegate.http.message import Body
+from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
 from sidegate.s3.errors import S3Error
@@ -34,6 +35,8 @@ class Upload(NamedTuple):
     body: Body
     decoder: PayloadDecoder
     counts: BucketTraffic | None
+    habit: SampleHabit | None = None
+    """That of the stream that the body is a part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,13 @@ class Received:
     digests: PayloadDigests
 
 
-def begin_upload(context: Context, request: S3Request, *, checksums: tuple[str, ...] = ()) -> Upload:
+def begin_upload(
+    context: Context,
+    request: S3Request,
+    *,
+    checksums: tuple[str, ...] = (),
+    habit: SampleHabit | None = None,
+) -> Upload:
     """Return the upload that a request brings, nothing of it read yet.  Raises S3Error."""
     check_length(request)
     decoder = PayloadDecoder.from_headers(
@@ -52,7 +61,7 @@ def begin_upload(context: Context, request: S3Request, *, checksums: tuple[str, 
     )
     traffic = context.namespace.traffic
     counts = traffic.by_name.get(request.bucket) if traffic is not None else None
-    return Upload(request.body, decoder, counts)
+    return Upload(request.body, decoder, counts, habit)
 
 
 async def receive(context: Context, upload: Upload, store: Callable[[Received], T]) -> T:
@@ -63,8 +72,8 @@ async def receive(context: Context, upload: Upload, store: Callable[[Received], 
     Raises S3Error for what the client did wrong, BodyTruncated when it went
     away; what was stored until then is garbage.
     """
-    body, decoder, counts = upload
-    cutter = context.store.cutter()
+    body, decoder, counts, habit = upload
+    cutter = context.store.cutter(habit)
     intake = _Intake(decoder, cutter)
     blocks: list[bytes | memoryview] = []
     last = False

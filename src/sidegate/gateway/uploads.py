@@ -80,7 +80,8 @@ async def upload_part(context: Context, request: S3Request) -> Response:
         return record, received
 
     wanted = (algorithm,) if algorithm else ()
-    record, received = await receive(context, begin_upload(context, request, checksums=wanted), describe)
+    body = begin_upload(context, request, checksums=wanted, habit=upload.habit)
+    record, received = await receive(context, body, describe)
     try:
         await context.writes.submit(context.store.uploads.part(upload.id, part.part_number, record))
     except NotFound:

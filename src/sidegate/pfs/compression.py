@@ -77,6 +77,8 @@ def _pays(plain_bytes: int, stored_bytes: int) -> bool:
 class SampleHabit:
     """What the samples of one stream said: one that does not compress is asked ever more rarely.
 
+    Parts of a stream may come in several threads: a word that is lost between two costs a sample.
+
     Video or Parquet is not asked at each chunk of a MiB; a stream that begins to
     compress, an archive of many files, is found out after at most
     `LONGEST_SKIP` chunks.  The first chunk of every stream is asked.  One behind a

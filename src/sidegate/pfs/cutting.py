@@ -36,7 +36,8 @@ class ChunkCutter:
     have a part in it.
     """
 
-    def __init__(self, chunks: ChunkStore) -> None:
+    def __init__(self, chunks: ChunkStore, habit: SampleHabit | None = None) -> None:
+        """`habit` is that of the stream that these bytes are a part of, if they are not all of it."""
         self._chunks = chunks
         self._scanner = GearScanner(MIN_BYTES, AVERAGE_BYTES, MAX_BYTES)
         # The chunk in the making: its bytes so far, in order, and their hash.
@@ -46,7 +47,7 @@ class ChunkCutter:
         self._aside: Aside | None = None
         self._held: list[Buffer] = []
         self._free: list[Buffer] = []
-        self._habit = SampleHabit()
+        self._habit = habit or SampleHabit()
         self._began_us = chunks.clock()
         self.extents: list[Extent] = []
         self.size_bytes = 0

@@ -32,6 +32,7 @@ from sidegate.pfs.catalog.migration import migrate
 from sidegate.pfs.changes import Changes
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.commits import Commit, Commits
+from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.diff import Difference, differences
 from sidegate.pfs.disk import StorageFull
@@ -195,9 +196,9 @@ class Store:
 
     # -- writing ---------------------------------------------------------
 
-    def cutter(self) -> ChunkCutter:
-        """Return a cutter that stores what is written to it."""
-        return ChunkCutter(self.chunks)
+    def cutter(self, habit: SampleHabit | None = None) -> ChunkCutter:
+        """Return a cutter that stores what is written to it; see there for `habit`."""
+        return ChunkCutter(self.chunks, habit)
 
     def record(
         self,

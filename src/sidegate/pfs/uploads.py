@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Integer, LargeBinary, Text, bindparam, delete, select, update
@@ -22,12 +22,17 @@ from sidegate.pfs.catalog.database import Database
 from sidegate.pfs.catalog.groups import OperationTicket, Ticket
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import PARTS, UPLOADS
+from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.files import INLINE_EXTENTS, FileRecord, decode_record, encode_record
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload; `details` are the caller's, `result` is set once completed."""
+    """One upload; `details` are the caller's, `result` is set once completed.
+
+    `habit` is what samples said of the parts that this process stored: one stream, of which
+    each part would be asked anew.
+    """
 
     id: str
     scope: str
@@ -35,6 +40,7 @@ class Upload:
     created_us: int
     details: dict[str, Any]
     result: dict[str, Any] | None
+    habit: SampleHabit = field(default_factory=SampleHabit, compare=False, repr=False)
 
 
 class Part(NamedTuple):
