@@ -80,8 +80,25 @@ def test_a_pack_that_begins_to_be_written_is_not_synced(tmp_path: Path) -> None:
     assert writer.begin_sync() is (disk._sync_file_range() is not None)
     assert not writer.synced
     writer.close()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        writer.begin_sync()
+
+
+def test_little_is_under_way_of_a_pack_that_nobody_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def call(fd: int, offset: int, size_bytes: int, flags: int) -> int:
+        calls.append((offset >> 20, flags))
+        return 0
+
+    monkeypatch.setattr(disk, "_sync_file_range", lambda: call)
+    with open(tmp_path / "file", "wb") as file:
+        file.truncate(5 << 20)
+        assert disk.begin_writing(file.fileno())
+        assert calls == [(number, 2) for number in range(5)]
+        calls.clear()
+        assert disk.begin_writing(file.fileno(), paced=True)
+        assert calls == [(0, 2), (1, 2), (2, 2), (0, 1), (3, 2), (1, 1), (4, 2), (2, 1)]
 
 
 @pytest.mark.usefixtures("no_call")

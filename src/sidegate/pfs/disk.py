@@ -56,23 +56,32 @@ def explained_disk_errors() -> Iterator[None]:
         raise explained from error
 
 
-_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
+_SYNC_FILE_RANGE_WAIT_BEFORE, _SYNC_FILE_RANGE_WRITE = 1, 2  # linux/fs.h
 
 
 _BEGUN_AT_ONCE_BYTES = 1 << 20  # 60 us, in which a kernel that is not preempted keeps the core
 
 
-def begin_writing(fd: int) -> bool:
-    """Have the kernel begin to write a file's changed pages: sync_file_range(2), without a wait.
+_UNDER_WAY_BYTES = 2 << 20
+"""What is written at a time of a file that nobody waits for: whoever syncs meanwhile waits for that."""
 
-    Promises nothing of when they are on disk.  False where there is no such call.  Raises
-    OSError.
+
+def begin_writing(fd: int, *, paced: bool = False) -> bool:
+    """Have the kernel begin to write a file's changed pages: sync_file_range(2).
+
+    Promises nothing of when they are on disk.  `paced`: waits for what was begun before, so that the
+    disk is not given all at once; the descriptor must be of an opening of its own, because an error
+    that it tells here is not told again by a sync.  False where there is no such call.  Raises OSError.
     """
     call = _sync_file_range()
     if call is None:
         return False
     for offset in range(0, os.fstat(fd).st_size, _BEGUN_AT_ONCE_BYTES):
-        if call(fd, offset, _BEGUN_AT_ONCE_BYTES, _SYNC_FILE_RANGE_WRITE) != 0:
+        begun = call(fd, offset, _BEGUN_AT_ONCE_BYTES, _SYNC_FILE_RANGE_WRITE)
+        if begun == 0 and paced and offset >= _UNDER_WAY_BYTES:
+            earlier = offset - _UNDER_WAY_BYTES
+            begun = call(fd, earlier, _BEGUN_AT_ONCE_BYTES, _SYNC_FILE_RANGE_WAIT_BEFORE)
+        if begun != 0:
             number = ctypes.get_errno()
             if number in (errno.ENOSYS, errno.EINVAL, errno.ESPIPE):
                 return False

@@ -175,11 +175,10 @@ class PackWriter:
             self._synced_end = max(self._synced_end, end)
 
     def begin_sync(self) -> bool:
-        """Have the kernel begin to write all that was written; False where it cannot be asked."""
-        with self._lock:
-            fd = os.dup(self._fd)
+        """Have the kernel write all that was written, bit by bit; False where it cannot be asked."""
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            return begin_writing(fd)
+            return begin_writing(fd, paced=True)
         finally:
             os.close(fd)
 
