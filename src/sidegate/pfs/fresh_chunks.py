@@ -125,13 +125,15 @@ class FreshChunks:
     def _refreshed(self, fetch: FetchTail, values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
         with self._lock:
             rows = fetch({"after": self._last, **values})
-            while self._first is not None and (first := _first_of(rows)) != self._first:
+            first = _first_of(rows)
+            while self._first is not None and first != self._first:
                 self._places, self._first = {}, first
                 if first is not None and first <= self._last:
                     # What is left of those that were known is read again.
                     self._last = first - 1
                     rows = fetch({"after": self._last, **values})
-            self._first = _first_of(rows)
+                    first = _first_of(rows)
+            self._first = first
             for row_id, name, records in rows:
                 if records is not None and name != _MERGED:
                     found = decode_records(records)
