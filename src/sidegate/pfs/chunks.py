@@ -229,8 +229,9 @@ class ChunkStore:
             note_change(connection, INDEX_SCOPE)
         places = list(self._flushing.values())
         sealed = self._fresh.flush(connection, places, ids, sealed=synced, whole=self._closing)
-        mark_sealed(connection, sealed)
-        self._flushing_sealed = [writer for writer in self._flushing_sealed if writer.name in sealed]
+        if synced:
+            mark_sealed(connection, sealed)
+            self._flushing_sealed = [writer for writer in self._flushing_sealed if writer.name in sealed]
 
     def merge_index(self) -> None:
         """Have all index rows in `chunks`, also those that other processes wrote until now."""

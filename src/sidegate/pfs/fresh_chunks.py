@@ -174,6 +174,9 @@ class FreshChunks:
         }
         if ids:
             self._absent.note_transaction(ids[0], [record.chunk for _, record in places])
+        if self._merge is None and not sealed and not whole and len(self._places) + len(places) < MERGE_COUNT:
+            self._flushing_merge, self._flushing_merged = None, False  # as nearly always
+            return ()
         return self._merge_some(connection, places, ids, sealed, whole=whole)
 
     def _merge_some(
