@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_past_the_capacity_a_block_has_memory_of_its_own() -> None:
 
 # Who may have which.
 
-Steps = st.lists(st.tuples(st.sampled_from(["take", "give", "lose", "clear"]), st.integers(0, 11)))
+Steps = st.lists(st.tuples(st.sampled_from(["take", "give", "lose", "clear", "sweep"]), st.integers(0, 11)))
 
 
 def play(pool: BlockPool, steps: list[tuple[str, int]]) -> None:
@@ -100,6 +101,8 @@ def play(pool: BlockPool, steps: list[tuple[str, int]]) -> None:
     for stamp, (step, number) in enumerate(steps):
         if step == "clear":
             pool.clear()
+        elif step == "sweep":
+            pool.sweep()
         elif step == "take":
             held[stamp] = pool.take(pool.block_bytes)
             held[stamp][:] = stamp.to_bytes(4) * (pool.block_bytes // 4)
@@ -181,6 +184,34 @@ def test_nothing_is_resident_before_it_is_written_to_and_after_it_is_cleared() -
     pool.clear()
     assert resident_bytes(address) == 0
     assert pool.take(BLOCK)[:4] == bytes(4)
+
+
+@needs_smaps
+def test_what_nobody_wanted_since_the_last_sweep_goes_back() -> None:
+    pool = BlockPool(BLOCK, CAPACITY)
+
+    def use(count: int) -> None:
+        blocks = [pool.take(BLOCK) for _ in range(count)]
+        for block in blocks:
+            touch(block)
+            pool.give(block)
+
+    use(20)
+    held = pool.take(BLOCK)  # in use all the time
+    address = address_of(held)
+    pool.sweep()
+    use(5)
+    assert resident_bytes(address) >= 20 * BLOCK
+    pool.sweep()
+    assert resident_bytes(address) <= 6 * BLOCK + 2 * HUGE_PAGE_BYTES
+    use(5)
+    before = resident_bytes(address)
+    pool.sweep()
+    assert resident_bytes(address) == before, "as many are wanted all the time"
+    pool.sweep()
+    assert BLOCK <= resident_bytes(address) <= 2 * HUGE_PAGE_BYTES, (
+        "the one in use has a part in two pages at most"
+    )
 
 
 @needs_smaps
@@ -312,3 +343,19 @@ def test_what_is_refused_or_broken_off_keeps_no_block(launch: Launch) -> None:
     assert running.connect().ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
     for other in idle:
         other.close()
+
+
+def test_a_server_without_uploads_keeps_no_block(launch: Launch) -> None:
+    running = launch(tell_blocks, FOUR_BLOCKS)
+    peer = running.connect()
+    assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
+    pool = pool_of(running)
+    ends_at = time.monotonic() + 60
+    while pool._free and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    assert not pool._free
+    assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
+    peer.close()
+    while pool._free and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    assert not pool._free, "nor without connections"

@@ -46,6 +46,7 @@ class BlockPool:
         "_first_offset",
         "_free",
         "_keep_count",
+        "_least_free",
         "_lost",
         "_mapping",
         "_page_users",
@@ -66,6 +67,8 @@ class BlockPool:
         self._first_offset = 0
         # Blocks to be used again, the last one given is the first to go: it may be in a cache.
         self._free: list[Part] = []
+        # As few as there were since the last sweep.
+        self._least_free = 0
         # Places without a block: a heap of those that had one, and the first that never had.
         self._empty: list[int] = []
         self._unused = 0
@@ -88,7 +91,10 @@ class BlockPool:
         One of another size than the pool's has memory of its own, and so has one past the capacity.
         """
         if size_bytes == self.block_bytes:
-            part = self._free.pop() if self._free else self._carve()
+            free = self._free
+            part = free.pop() if free else self._carve()
+            if len(free) < self._least_free:
+                self._least_free = len(free)
             if part is not None:
                 return memoryview(part).cast("B")
         return memoryview(bytearray(size_bytes))
@@ -106,6 +112,12 @@ class BlockPool:
                 self._shrink(self._keep_count)
             return self.block_bytes
         return len(block) if isinstance(block, bytearray) else 0
+
+    def sweep(self) -> None:
+        """Keep no more blocks than were wanted since the last sweep."""
+        if self._least_free or self._lost:
+            self._shrink(len(self._free) - self._least_free)
+        self._least_free = len(self._free)
 
     def clear(self) -> None:
         """Keep no block: memory is short."""
@@ -142,6 +154,7 @@ class BlockPool:
                 place = (ctypes.addressof(part) - self._first_address) // self._stride_bytes
                 del self._watches[place]
                 self._leave(place)
+        self._least_free = min(self._least_free, len(self._free))
 
     def _note_lost(self) -> None:
         while self._lost:

@@ -151,7 +151,9 @@ class Service:
     def _sweep(self) -> None:
         self._timer = None
         if not self.connections:
+            self.pool.clear()
             return
+        self.pool.sweep()
         self._timer = self.loop.call_later(self._interval_seconds, self._sweep)
         self.tick += 1
         self.budget.sweep()
