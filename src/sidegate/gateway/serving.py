@@ -22,6 +22,7 @@ from sidegate.gateway.context import Context
 from sidegate.gateway.cores import usable_cores
 from sidegate.gateway.garbage import rare_pauses
 from sidegate.gateway.gateway import Gateway
+from sidegate.gateway.heap import keep_freed_memory
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.threads import WorkThreads
 from sidegate.http import loops
@@ -103,6 +104,7 @@ async def running_gateway(
                 shortcut=gateway.shortcut,
                 budget=context.budget,
             )
+        keep_freed_memory()
         with rare_pauses.held():
             try:
                 yield server
