@@ -1,10 +1,14 @@
-"""Profiles of Hypothesis: `ci` for every run, `thorough` before a release.
+"""What tests of all folders have: profiles of Hypothesis, and a file whose bytes tell where they are.
 
-Choose with `pytest --hypothesis-profile=thorough`.
+`ci` is for every run, `thorough` for before a release: `pytest --hypothesis-profile=thorough`.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -12,3 +16,20 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="module")
+def content(request: pytest.FixtureRequest) -> bytes:
+    """As many bytes as the module's SIZE says, no two words of which are alike."""
+    size: int = request.module.SIZE
+    return b"".join(number.to_bytes(4) for number in range(size // 4 + 1))[:size]
+
+
+@pytest.fixture(scope="module")
+def file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A file of that content, to be read."""
+    path = tmp_path_factory.mktemp("content") / "file"
+    path.write_bytes(content)
+    descriptor = os.open(path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)

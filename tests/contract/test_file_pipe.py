@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidegate.native import select
@@ -37,20 +37,6 @@ def pipe(make: Any) -> Iterator[Any]:
     pipe.close()
 
 
-@pytest.fixture(scope="module")
-def content() -> bytes:
-    return b"".join(number.to_bytes(4) for number in range(SIZE // 4 + 1))[:SIZE]
-
-
-@pytest.fixture(scope="module")
-def file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    path = tmp_path_factory.mktemp("content") / "file"
-    path.write_bytes(content)
-    descriptor = os.open(path, os.O_RDONLY)
-    yield descriptor
-    os.close(descriptor)
-
-
 @pytest.fixture
 def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -69,7 +55,7 @@ def received(far: socket.socket, count: int) -> bytes:
     return bytes(data)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(offset=st.integers(0, SIZE), count=st.integers(0, 3 * ROOM_BYTES))
 def test_any_part_arrives(
     pipe: Any,

@@ -46,16 +46,22 @@ def fill(disk: Path) -> None:
             filler.write(bytes(4096))
 
 
-@pytest.fixture
-def full(disk: Path) -> Path:
-    """A full disk with a store, half of whose bytes nothing refers to."""
+def make_store(disk: Path, kept_bytes: int) -> Path:
+    """Return a store with one file, and 8 MiB that nothing refers to."""
     directory = disk / ".sidegate"
     Store.create(directory)
     with Store.open(directory) as store:
         store.repos.create("labs")
-        commit_files(store, "labs", {"kept": noise(2 << 20, "kept")})
+        commit_files(store, "labs", {"kept": noise(kept_bytes, "kept")})
         for number in range(8):
             store.chunks.put(noise(1 << 20, number))
+    return directory
+
+
+@pytest.fixture
+def full(disk: Path) -> Path:
+    """A full disk with a store, half of whose bytes nothing refers to."""
+    directory = make_store(disk, kept_bytes=2 << 20)
     fill(disk)
     return directory
 
@@ -98,13 +104,7 @@ def test_a_collection_beside_a_store_that_is_open(full: Path, disk: Path) -> Non
 
 
 def test_a_pack_that_cannot_be_moved_is_left_and_told(disk: Path) -> None:
-    directory = disk / ".sidegate"
-    Store.create(directory)
-    with Store.open(directory) as store:
-        store.repos.create("labs")
-        commit_files(store, "labs", {"kept": noise(6 << 20, "kept")})
-        for number in range(8):
-            store.chunks.put(noise(1 << 20, number))
+    directory = make_store(disk, kept_bytes=6 << 20)
     for _ in range(2):
         fill(disk)
         result = sidegate(directory, "gc", "--window", "0s")

@@ -345,17 +345,20 @@ def test_what_is_refused_or_broken_off_keeps_no_block(launch: Launch) -> None:
         other.close()
 
 
+def wait_for_sweeps(pool: BlockPool) -> None:
+    """Return when no free block is kept."""
+    ends_at = time.monotonic() + 60
+    while pool._free and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    assert not pool._free
+
+
 def test_a_server_without_uploads_keeps_no_block(launch: Launch) -> None:
     running = launch(tell_blocks, FOUR_BLOCKS)
     peer = running.connect()
     assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
     pool = pool_of(running)
-    ends_at = time.monotonic() + 60
-    while pool._free and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    assert not pool._free
+    wait_for_sweeps(pool)
     assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
     peer.close()
-    while pool._free and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    assert not pool._free, "nor without connections"
+    wait_for_sweeps(pool)  # without connections, too

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from sidegate.http.file_pipe import SharedPipe
 from sidegate.http.message import FileSegment, Request, Response
 from sidegate.http.server import Server
 
-SIZE_BYTES = 3_000_000
+SIZE = 3_000_000
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(
@@ -60,20 +59,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> type[RecordedPipe]:
     return Fresh
 
 
-@pytest.fixture
-def content() -> bytes:
-    return os.urandom(SIZE_BYTES)
-
-
-@pytest.fixture
-def file(content: bytes, tmp_path: Path) -> Iterator[int]:
-    (tmp_path / "file").write_bytes(content)
-    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
-    yield descriptor
-    os.close(descriptor)
-
-
-def serve(launch: Launch, file: int, size_bytes: int = SIZE_BYTES) -> bytes:
+def serve(launch: Launch, file: int, size_bytes: int = SIZE) -> bytes:
     def handler(request: Request) -> Response:
         return Response(200, segments=iter([FileSegment(file, 0, size_bytes)]), length=size_bytes)
 
@@ -148,7 +134,7 @@ def test_a_server_that_has_ended_keeps_no_pipe(file: int, content: bytes) -> Non
         return sum(name.startswith("pipe:") for name in names)
 
     async def handler(request: Request) -> Response:
-        return Response(200, segments=iter([FileSegment(file, 0, SIZE_BYTES)]), length=SIZE_BYTES)
+        return Response(200, segments=iter([FileSegment(file, 0, SIZE)]), length=SIZE)
 
     async def serve_once() -> int:
         server = await Server.start(handler, "127.0.0.1", 0)
@@ -168,7 +154,7 @@ def test_a_server_that_has_ended_keeps_no_pipe(file: int, content: bytes) -> Non
 def test_a_reader_that_is_slow_gets_all(
     launch: Launch, file: int, content: bytes, recorded: type[RecordedPipe]
 ) -> None:
-    size_bytes, parts = SIZE_BYTES, 10
+    size_bytes, parts = SIZE, 10
 
     def handler(request: Request) -> Response:
         segments = iter([FileSegment(file, 0, size_bytes)] * parts)

@@ -19,20 +19,6 @@ GET = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
 SIZE = 9_000_011
 
 
-@pytest.fixture(scope="module")
-def content() -> bytes:
-    return b"".join(number.to_bytes(4) for number in range(SIZE // 4 + 1))[:SIZE]
-
-
-@pytest.fixture(scope="module")
-def file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    path = tmp_path_factory.mktemp("content") / "file"
-    path.write_bytes(content)
-    fd = os.open(path, os.O_RDONLY)
-    yield fd
-    os.close(fd)
-
-
 async def in_turn(segments: list[Segment]) -> AsyncIterator[Segment]:
     for segment in segments:
         await asyncio.sleep(0)

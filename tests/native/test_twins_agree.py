@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidegate.errors import Invalid
@@ -107,13 +107,8 @@ long_inputs = st.one_of(
 )
 
 
-same_level = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
 @pytest.mark.usefixtures("filter_level")
-@same_level
+@settings(max_examples=60)
 @given(exponent=st.integers(11, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 2048))
 def test_gear_twins_agree_where_groups_are_passed_over(
     exponent: int, data: bytes, places: list[int], min_bytes: int
@@ -122,7 +117,7 @@ def test_gear_twins_agree_where_groups_are_passed_over(
 
 
 @pytest.mark.usefixtures("filter_level")
-@same_level
+@settings(max_examples=60)
 @given(exponent=st.integers(4, 14), data=long_inputs, places=places, min_bytes=st.integers(1, 16))
 def test_gear_twins_agree_where_groups_have_many_candidates(
     exponent: int, data: bytes, places: list[int], min_bytes: int
