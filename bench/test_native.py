@@ -147,6 +147,25 @@ def test_aws_chunked(measure: Measure, incompressible: bytes, block_bytes: int) 
     assert measure(name, decode, len(body)) == len(incompressible)
 
 
+@pytest.mark.parametrize("chunk_bytes", [64 * KIB, MIB])
+def test_aws_chunked_in_place(measure: Measure, incompressible: bytes, chunk_bytes: int) -> None:
+    """Copied to a block, then taken out of the framing: one chunk is not moved, of 16 one stays."""
+    pieces = [incompressible[start : start + chunk_bytes] for start in range(0, MIB, chunk_bytes)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    blocks = [bytearray(body) for _ in range(16)]
+
+    def strip() -> int:
+        total = 0
+        for block in blocks:
+            block[:] = body
+            start, end = AwsChunkedDecoder(signed=False, trailers=False).strip(block)
+            total += end - start
+        return total
+
+    name = f"aws-chunked in place, chunks of {chunk_bytes >> 10} KiB"
+    assert measure(name, strip, len(blocks) * len(body)) == len(blocks) * MIB
+
+
 @pytest.mark.parametrize("way", ["hashlib", "one", "two at once"])
 def test_sha256(measure: Measure, incompressible: bytes, way: str) -> None:
     """What two streams of a MiB at a time cost together, beside hashlib and beside one after the other."""

@@ -136,14 +136,14 @@ cdef class AwsChunkedDecoder:
         finally:
             self._end(&view)
 
-    cdef Py_ssize_t _strip_alone(self, block) except -1:
+    cdef tuple _strip_alone(self, block):
         cdef Py_buffer view
-        cdef Py_ssize_t found
+        cdef Py_ssize_t found, start
         self._begin(block, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
         try:
             found = self._decode(<const uint8_t*>view.buf, view.len)
-            self._close_up(<uint8_t*>view.buf)
-            return found
+            start = self._draw_together(<uint8_t*>view.buf)
+            return start, start + found
         finally:
             self._end(&view)
 
@@ -193,12 +193,25 @@ cdef class AwsChunkedDecoder:
             target += self.pieces[i].length
         return payload
 
-    cdef void _close_up(self, uint8_t* target) noexcept:
-        """Move the pieces together; each lies at or behind where it goes."""
-        cdef size_t i
-        for i in range(self.piece_count):
-            memmove(target, self.pieces[i].start, self.pieces[i].length)
-            target += self.pieces[i].length
+    cdef Py_ssize_t _draw_together(self, uint8_t* block) noexcept:
+        """Move the pieces next to the longest, the first such, and return where they begin."""
+        cdef size_t i, longest = 0
+        cdef size_t start, end
+        if self.piece_count == 0:
+            return 0
+        for i in range(1, self.piece_count):
+            if self.pieces[i].length > self.pieces[longest].length:
+                longest = i
+        start = self.pieces[longest].start - block
+        end = start + self.pieces[longest].length
+        # From the longest outwards, so that none goes to where another still lies.
+        for i in range(longest, 0, -1):
+            start -= self.pieces[i - 1].length
+            memmove(block + start, self.pieces[i - 1].start, self.pieces[i - 1].length)
+        for i in range(longest + 1, self.piece_count):
+            memmove(block + end, self.pieces[i].start, self.pieces[i].length)
+            end += self.pieces[i].length
+        return start
 
     cdef inline int _note(self, const uint8_t* start, size_t length) except -1:
         cdef Piece* larger

@@ -298,13 +298,32 @@ def test_complete_bodies_are_stripped_in_place(twin: SimpleNamespace, case: dict
         decoder, found = decoder_for(twin, case), b""
         for piece in pieces:
             block = bytearray(b"<" + piece + b">")
-            found += block[1 : 1 + decoder.strip(memoryview(block)[1:-1])]
+            start, end = decoder.strip(memoryview(block)[1:-1])
+            found += block[1 + start : 1 + end]
             assert block[:1] + block[-1:] == b"<>", "it writes outside of the block"
             block.append(0)  # BufferError while anything holds the buffer
         assert found == payload
         decoder.finish()
         assert decoder.trailers == [tuple(trailer) for trailer in case["trailer_list"]]
         assert decoder.decoded_bytes == len(payload)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "place"),
+    [((9,), (3, 12)), ((2, 9), (8, 19)), ((9, 2, 3), (3, 17)), ((2, 1, 9, 1), (13, 26)), ((4, 4), (3, 11))],
+)
+def test_the_longest_piece_stays_where_it_is(
+    twin: SimpleNamespace, sizes: tuple[int, ...], place: tuple[int, int]
+) -> None:
+    pieces = [bytes(range(65 + 10 * number, 65 + 10 * number + size)) for number, size in enumerate(sizes)]
+    block = bytearray(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
+    longest = max(pieces, key=len)
+    before = block.index(longest)
+    decoder = twin.AwsChunkedDecoder(signed=False, trailers=False)
+    assert decoder.strip(block) == place
+    assert block[place[0] : place[1]] == b"".join(pieces)
+    assert block.index(longest) == before
+    assert decoder.strip(bytearray()) == (0, 0)
 
 
 @pytest.mark.parametrize("case", AWS_CHUNKED["faulty"], ids=by_name)

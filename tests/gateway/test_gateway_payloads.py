@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import socket
 import zlib
 from dataclasses import dataclass, field
@@ -365,3 +366,26 @@ def test_bodies_around_the_sizes_of_buffers(own_reads_job: Job, size: int) -> No
     content = noise(size)
     own_reads_job.client.put("/out/k", content, {"content-md5": md5_header(content)})
     assert own_reads_job.client.get("/out/k").body == content
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_chunks_of_any_size_in_pieces_of_any_size(own_reads_job: Job, seed: int) -> None:
+    """Chunk headers split over reads and blocks, chunks of a byte and chunks longer than a block."""
+    pick = random.Random(seed)
+    content = noise(pick.randrange(600_000, 4_000_000), f"chunks {seed}")
+    sizes = [pick.choice((1, 7, 8192, 65536, 131072, 262144, 1 << 20, 3 << 20)) for _ in range(60)]
+    trailer = f"x-amz-checksum-crc64nvme:{checksums(content)['crc64nvme']}\r\n".encode()
+    mode, is_signed = pick.choice(((SIGNED_TRAILER, True), (UNSIGNED_TRAILER, False)))
+    body = aws_chunked(content, sizes=sizes, signed=is_signed, trailers=[trailer])
+    headers = {SHA: mode, LENGTH: str(len(content)), "x-amz-trailer": "x-amz-checksum-crc64nvme"}
+    if seed % 2:
+        headers["x-amz-meta-way"] = "past no handler"
+    client = own_reads_job.client
+    message = Client.render_head("PUT", "/out/k", headers, body) + body
+    connection, start = client.connect(), 0
+    while start < len(message):
+        end = start + pick.choice((1, 500, 4096, 70_000, 300_000))
+        connection.sendall(message[start:end])
+        start = end
+    assert client.read("PUT").status == 200
+    assert client.get("/out/k").body == content

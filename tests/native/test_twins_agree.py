@@ -7,6 +7,7 @@ import mmap
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -240,6 +241,47 @@ def test_decoding_does_not_depend_on_the_split(
 
     whole, pieces = final_state([body]), final_state(split(body, places))
     assert whole[1:] == pieces[1:]
+
+
+@st.composite
+def framed(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A payload and the same in chunks of random sizes, many of them short."""
+    sizes = draw(st.lists(st.one_of(st.integers(1, 20), st.integers(1, 5000)), max_size=12))
+    payload = draw(st.randoms(use_true_random=False)).randbytes(sum(sizes))
+    body, offset = bytearray(), 0
+    for size in sizes:
+        body += b"%x;chunk-signature=%064x\r\n%b\r\n" % (size, offset, payload[offset : offset + size])
+        offset += size
+    return payload, bytes(body + b"0;chunk-signature=00\r\na:b\r\n\r\n")
+
+
+@settings(deadline=None)
+@given(framed=framed(), places=places)
+def test_stripped_blocks_make_the_payload(framed: tuple[bytes, bytes], places: list[int]) -> None:
+    payload, body = framed
+    for module in (native_aws_chunked, pure_aws_chunked):
+        decoder, found = module.AwsChunkedDecoder(signed=True, trailers=True), b""
+        for piece in split(body, places):
+            block = bytearray(piece)
+            start, end = decoder.strip(block)
+            found += block[start:end]
+        decoder.finish()
+        assert (found, decoder.trailers) == (payload, [("a", "b")])
+
+
+@settings(deadline=None, max_examples=300)
+@given(body=st.one_of(bodies, damaged()), places=places, signed=st.booleans(), trailers=st.booleans())
+def test_stripping_twins_agree(body: bytes, places: list[int], signed: bool, trailers: bool) -> None:
+    traces = []
+    for module in (native_aws_chunked, pure_aws_chunked):
+        decoder, trace = module.AwsChunkedDecoder(signed=signed, trailers=trailers), []
+        for piece in split(body, places):
+            block = bytearray(piece)
+            place = outcome(partial(decoder.strip, block))
+            payload = block[slice(*place[1])] if place[0] == "returned" else None
+            trace.append((place, payload, decoder.finished, decoder.decoded_bytes, decoder.trailers))
+        traces.append(trace)
+    assert traces[0] == traces[1]
 
 
 # --- buffers and shape

@@ -20,6 +20,7 @@ from sidegate.http.framing import Framing
 from sidegate.http.limits import Limits
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
 from sidegate.http.parser import ParserFactory
+from sidegate.http.placement import begin_in
 
 # What a body may receive once more when the budget is spent: the transport was reading already.
 STARVED_BYTES = 4096
@@ -126,7 +127,8 @@ class Intake:
 
     def _begin_block(self, size_bytes: int, begun: bytes | memoryview = b"") -> None:
         self._block_bytes = size_bytes
-        self._block_view = self._pool.take(size_bytes)[: len(begun) + self._remaining]
+        start = begin_in(size_bytes, begun) if size_bytes == self._pool.block_bytes else 0
+        self._block_view = self._pool.take(size_bytes)[start : start + len(begun) + self._remaining]
         self._filled = len(begun)
         self._block_view[: self._filled] = begun
         self.window = self._block_view[self._filled :]

@@ -40,10 +40,12 @@ class AwsChunkedDecoder:
         no buffer, BufferError when it is not contiguous.
         """
 
-    def strip(self, block: Buffer) -> int:
-        """Move the payload in `block` to its front and return how long it is.
+    def strip(self, block: Buffer) -> tuple[int, int]:
+        """Join the payload in `block` in place; return where it begins and ends.
 
-        As `feed` otherwise; what follows the payload in the block is
+        The longest piece of it, the first of such, stays where it is and the
+        others are moved next to it: a payload in one piece is not moved at
+        all.  As `feed` otherwise; what surrounds the payload in the block is
         unspecified, and so is all of it after a FramingError.  Raises
         BufferError also when the block is read-only.
         """

@@ -160,8 +160,8 @@ class PayloadDecoder:
         All is done but SHA-256: where `sha256` is not None, the caller updates
         it with what this returns, in order.
 
-        Framing is taken off in place where the block can be written to: the
-        payload is then at its front.
+        Framing is taken off in place where the block can be written to: what
+        this returns is then a part of it.
 
         Hashing of more than 2 KiB releases the GIL.  Raises S3Error:
         IncompleteBody, MalformedTrailerError; the upload is lost then.
@@ -170,7 +170,8 @@ class PayloadDecoder:
         if self._framing is not None:
             try:
                 if isinstance(block, memoryview) and not block.readonly:
-                    data = block[: self._framing.strip(block)]
+                    start, end = self._framing.strip(block)
+                    data = block[start:end]
                 else:
                     data = self._framing.feed(block)
             except FramingError as error:

@@ -77,31 +77,37 @@ class AwsChunkedDecoder:
     def feed(self, data: Buffer) -> bytes:
         self._raise_known_fault()
         with byte_view(data) as view:
-            return self._decode(view)
+            return b"".join([view[start:end] for start, end in self._decode(view)])
 
-    def strip(self, block: Buffer) -> int:
+    def strip(self, block: Buffer) -> tuple[int, int]:
         self._raise_known_fault()
         with memoryview(block) as whole, byte_view(block) as view:
             if whole.readonly:
                 raise BufferError("the framing cannot be taken off in place: the block is read-only")
-            payload = self._decode(view)
-            if payload:
-                view[: len(payload)] = payload
-        return len(payload)
+            pieces = self._decode(view)
+            if not pieces:
+                return 0, 0
+            payload = b"".join([view[start:end] for start, end in pieces])
+            longest = max(pieces, key=lambda piece: piece[1] - piece[0])
+            start = longest[0] - sum(end - start for start, end in pieces if start < longest[0])
+            view[start : start + len(payload)] = payload
+        return start, start + len(payload)
 
-    def _decode(self, view: memoryview) -> bytes:
-        payload, offset = bytearray(), 0
+    def _decode(self, view: memoryview) -> list[tuple[int, int]]:
+        """Take all of `view`; return where in it payload begins and ends."""
+        pieces: list[tuple[int, int]] = []
+        offset = 0
         while offset < len(view):
             if self._state is _State.PAYLOAD:
                 count = min(self._payload_left, len(view) - offset)
-                payload += view[offset : offset + count]
+                pieces.append((offset, offset + count))
                 self._take_payload(count)
                 offset += count
             else:
                 self._take_framing(view[offset])
                 self._encoded_bytes += 1
                 offset += 1
-        return bytes(payload)
+        return pieces
 
     def finish(self) -> None:
         self._raise_known_fault()
