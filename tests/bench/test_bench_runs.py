@@ -267,7 +267,10 @@ def test_a_named_bucket_is_made_and_removed(bench: Bench, serve: Callable[..., M
     assert any(request.startswith("PUT /new/written/put-4k/") for request in server.requests)
 
 
-def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_an_interrupt_cleans_up(
+    serve: Callable[..., MemoryS3], tmp_path: Path, number: signal.Signals
+) -> None:
     server = serve()
     command = [
         sys.executable, "-m", "sidegate", "bench", "s3", server.url, "--scale", "smoke", "--sign", "none",
@@ -278,7 +281,7 @@ def test_an_interrupt_cleans_up(serve: Callable[..., MemoryS3], tmp_path: Path) 
         deadline = time.monotonic() + 60
         while not server.uploads and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -68,6 +69,27 @@ def test_every_cell_of_ours_is_right(tmp_path: Path) -> None:
     assert "versitygw took no part, so nothing is claimed about peers" in done.stdout
     assert list(tmp_path.iterdir()) == [tmp_path / "run.json"]
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_run_that_is_told_to_end_stops_its_servers(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "sidegate", "bench", "self", "--no-peers", "--scale", "smoke",
+        "--cells", "head", "--duration", "60s", "--folder", str(tmp_path),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stderr is not None
+    try:
+        said = list(itertools.takewhile(lambda line: line != b"HEAD 4 KiB\n", process.stderr))
+        started = ProcessTree(process.pid).members()[1:]
+        process.terminate()
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, (said, rest)
+    assert started
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not installed(), reason="no other S3 server is on PATH; bench/peers.sh installs some")

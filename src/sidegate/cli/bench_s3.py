@@ -22,6 +22,7 @@ from sidegate.cli.bench_options import (
     progress,
 )
 from sidegate.cli.commands import Command
+from sidegate.cli.interruption import ending_as_interrupted
 from sidegate.cli.printing import say
 from sidegate.errors import Invalid
 
@@ -107,7 +108,8 @@ def command(
         raise click.UsageError("name at least one server, as http://HOST:PORT", ctx)
     request = _request(urls, **given)
     check_files(json=json_path, html=html_path)
-    document = run(request, progress())
+    with ending_as_interrupted():
+        document = run(request, progress())
     print_document(document)
     print_failures(document)
     keep(document, json_path, html_path)

@@ -22,6 +22,7 @@ from sidegate.cli.bench_options import (
     progress,
 )
 from sidegate.cli.commands import Command
+from sidegate.cli.interruption import ending_as_interrupted
 from sidegate.cli.printing import say
 from sidegate.errors import Unsupported
 
@@ -90,7 +91,8 @@ def command(
     )
     chosen = choose_cells(cells, CELLS)
     check_files(json=json_path, html=html_path)
-    run = run_self(chosen, settings, progress(), folder=folder, with_peers=not no_peers)
+    with ending_as_interrupted():
+        run = run_self(chosen, settings, progress(), folder=folder, with_peers=not no_peers)
     if show_all:
         print_document(run.document)
     _print_goals(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from sidegate.cli.commands import Command, json_option
 from sidegate.cli.cores import MAX_WORKERS
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.http_choice import choose_http
+from sidegate.cli.interruption import ending_as_interrupted
 from sidegate.cli.job import describe_job, log_text
 from sidegate.cli.printing import emit, human_duration, human_size, note, plural, say
 from sidegate.cli.session import open_store
@@ -21,8 +21,6 @@ from sidegate.cli.watching import watching
 from sidegate.errors import Invalid
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from sidegate.pfs.jobs import JobRecord
     from sidegate.pfs.store import Durability, Store
 
@@ -119,25 +117,15 @@ def _run(store: Store, text: str, out_policy: str | None, workers: int, *, quiet
     spark = SparkConfiguration(ConnectorCache(cache_root(os.environ)))
     setting = RunSetting(Path.cwd(), dict(os.environ), out_policy, contributors=(spark,))
     # A terminal that closes ends the job as Ctrl-C does.
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with watching(quiet=quiet) as (show_text, show_traffic):
-            return run_job(
-                store,
-                parse_spec(text),
-                setting,
-                opener,
-                lambda entry: show_text(log_text(entry)),
-                show_traffic,
-            )
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Stop the job as Ctrl-C does."""
-    raise KeyboardInterrupt
+    with ending_as_interrupted(), watching(quiet=quiet) as (show_text, show_traffic):
+        return run_job(
+            store,
+            parse_spec(text),
+            setting,
+            opener,
+            lambda entry: show_text(log_text(entry)),
+            show_traffic,
+        )
 
 
 def _say_outcome(store: Store, job: JobRecord) -> None:
