@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from memory_s3 import MemoryS3
 
-from sidegate.bench.cells import CELLS
+from sidegate.bench import rounds
+from sidegate.bench.cells import CELLS, choose, taking_turns
 from sidegate.bench.corpus import SCALES
 from sidegate.bench.endpoints import parse_endpoint
+from sidegate.bench.goals import GOALS
 from sidegate.bench.report import failures
 from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings, measure
@@ -38,17 +44,22 @@ def room(monkeypatch: pytest.MonkeyPatch) -> dict[Path, int]:
     return free
 
 
-def puts(stores: Path | None, *faults: str) -> Result:
+@contextmanager
+def target_of(*faults: str, stores: Path | None = None) -> Iterator[Target]:
     server = MemoryS3(*faults)
     server.buckets = {"bucket": {}}
     try:
         endpoint = parse_endpoint(server.url)
         signer = Signer(endpoint.authority, "none", None, time.time)
-        target = Target(endpoint, signer, writes="bucket", stores=stores)
-        (result,) = measure([CELL], [target], SETTINGS, lambda text: None)
-        return result
+        yield Target(endpoint, signer, writes="bucket", stores=stores)
     finally:
         server.close()
+
+
+def puts(stores: Path | None, *faults: str) -> Result:
+    with target_of(*faults, stores=stores) as target:
+        (result,) = measure([CELL], [target], SETTINGS, lambda text: None)
+    return result
 
 
 def test_a_full_disk_is_named_beside_what_a_peer_answers(tmp_path: Path, room: dict[Path, int]) -> None:
@@ -78,3 +89,35 @@ def test_of_a_server_elsewhere_nothing_is_known() -> None:
     result = puts(None, "read-only")
     assert result.failures > 0
     assert HINT not in failures({"results": [result.as_document()]})[0]
+
+
+def test_what_is_held_against_another_cell_takes_turns_with_it() -> None:
+    held = {goal.cell: goal.other for goal in GOALS if goal.kind == "cell"}
+    assert held == {cell.name: cell.beside for cell in CELLS if cell.beside}
+    groups = [[cell.name for cell in group] for group in taking_turns(CELLS)]
+    assert [name for name, *_ in groups if name in held.values()] == ["put-1m", "put-64m"]
+    assert ["put-1m", "put-1m-sha256", "put-1m-chunked"] in groups
+    assert sorted(chain.from_iterable(groups)) == sorted(cell.name for cell in CELLS if cell.part_of is None)
+
+
+def test_without_the_other_a_cell_takes_turns_alone() -> None:
+    assert [[cell.name for cell in group] for group in taking_turns(choose(["put-1m-*"]))] == [
+        ["put-1m-sha256"],
+        ["put-1m-chunked"],
+    ]
+
+
+def test_rounds_of_both_alternate_and_results_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = choose(["put-1m", "put-64m", "put-1m-sha256"])
+    turns: list[str] = []
+    note = rounds._Server.round
+    monkeypatch.setattr(
+        rounds._Server, "round", lambda self: [turns.append(self.whole.cell.name), note(self)]
+    )
+    told: list[str] = []
+    with target_of() as target:
+        results = measure(cells, [target], replace(SETTINGS, rounds=2), told.append)
+    assert turns == ["put-1m", "put-1m-sha256", "put-1m-sha256", "put-1m", "put-64m", "put-64m"]
+    assert told[0] == "PUT 1 MiB; PUT 1 MiB, SHA-256"
+    assert [result.cell.name for result in results] == ["put-1m", "put-64m", "put-1m-sha256"]
+    assert all(result.value and not result.failures for result in results)

@@ -40,7 +40,8 @@ class Cell:
 
     `size_bytes` is what one exchange moves, 0 where that is not the point.
     `digest` is what an upload is checked by.  `needs` is what must have been
-    loaded.  A cell that is `part_of` another is measured along with it.
+    loaded.  A cell that is `part_of` another is measured along with it; one that is
+    `beside` another, which it is held against, takes turns with it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Cell:
     compressible: bool = False
     needs: frozenset[Needs] = field(default_factory=frozenset)
     part_of: str | None = None
+    beside: str | None = None
 
     def moved_bytes(self, scale: Scale) -> int:
         """Return what one exchange moves at a scale."""
@@ -96,13 +98,13 @@ CELLS: Final[tuple[Cell, ...]] = (
     Cell("put-64m", "PUT 64 MiB", "the same, long streams",
          "put", "MB/s", 2, 64 * MIB),
     Cell("put-1m-sha256", "PUT 1 MiB, SHA-256", "with x-amz-content-sha256, as SDKs send over plain HTTP",
-         "put", "MB/s", 8, MIB, "sha256"),
+         "put", "MB/s", 8, MIB, "sha256", beside="put-1m"),
     Cell("put-64m-sha256", "PUT 64 MiB, SHA-256", "the same, long streams",
-         "put", "MB/s", 2, 64 * MIB, "sha256"),
+         "put", "MB/s", 2, 64 * MIB, "sha256", beside="put-64m"),
     Cell("put-1m-chunked", "PUT 1 MiB, aws-chunked", "framed, with a CRC64NVME trailer, as newer SDKs send",
-         "put", "MB/s", 8, MIB, "crc64nvme"),
+         "put", "MB/s", 8, MIB, "crc64nvme", beside="put-1m"),
     Cell("put-64m-chunked", "PUT 64 MiB, aws-chunked", "the same, long streams",
-         "put", "MB/s", 2, 64 * MIB, "crc64nvme"),
+         "put", "MB/s", 2, 64 * MIB, "crc64nvme", beside="put-64m"),
     Cell("multipart-64m", "multipart 64 MiB", "in parts of 8 MiB, with Create and Complete",
          "multipart", "MB/s", 4, 64 * MIB),
     Cell("complete-64m", "Complete of it", "joining the parts must not copy them",
@@ -140,6 +142,17 @@ def choose(patterns: Sequence[str], known: Sequence[Cell] = CELLS) -> list[Cell]
     whole = chosen | {cell.part_of for cell in known if cell.name in chosen and cell.part_of}
     parts = {cell.name for cell in known if cell.part_of in whole}
     return [cell for cell in known if cell.name in whole | parts]
+
+
+def taking_turns(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the cells that are no part of another, those that take turns together in a list."""
+    names = {cell.name for cell in cells}
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.part_of is None:
+            first = cell.beside if cell.beside in names else None
+            groups.setdefault(first or cell.name, []).append(cell)
+    return list(groups.values())
 
 
 def measured_anywhere() -> list[Cell]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.bench import plans
-from sidegate.bench.cells import Cell
+from sidegate.bench.cells import Cell, taking_turns
 from sidegate.bench.corpus import LISTED_BODY, Scale
 from sidegate.bench.rounds import WARMING_SHARE, Settings
 from sidegate.errors import Unavailable
@@ -49,7 +49,10 @@ class Tenant:
 
     def needed_bytes(self, settings: Settings) -> int:
         """Return what it stores at most at a time."""
-        found = [_written_bytes(cell, settings, keeps=self.keeps) for cell in self.cells]
+        found = [
+            sum(_written_bytes(cell, settings, keeps=self.keeps) for cell in group)
+            for group in taking_turns(self.cells)
+        ]
         loaded = _loaded_bytes(self.cells, settings.scale) if self.loaded else 0
         return loaded + (sum(found) if self.keeps else max(found, default=0))
 

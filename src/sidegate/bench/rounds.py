@@ -1,7 +1,8 @@
 """Measuring: each cell, round after round, the servers in turn.
 
-Rounds of different servers alternate, and every other round goes backwards, so
-that what changes on the machine meanwhile meets all of them alike.
+Rounds of different servers alternate, and so do those of cells that are held against
+each other; every other round goes backwards, so that what changes on the machine meanwhile
+meets all of them alike.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from sidegate.bench.cells import Cell
+from sidegate.bench.cells import Cell, taking_turns
 from sidegate.bench.corpus import Scale
 from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
@@ -81,16 +82,17 @@ def measure(
 ) -> list[Result]:
     """Measure every cell on every server that has it; what a server does wrong is in the results."""
     found: list[Result] = []
-    for cell in cells:
-        if cell.part_of is None:
-            tell(cell.title_at(settings.scale))
+    for group in taking_turns(cells):
+        tell("; ".join(cell.title_at(settings.scale) for cell in group))
+        sides: list[Side] = []
+        for cell in group:
             parts = [cell, *(other for other in cells if other.part_of == cell.name)]
-            sides: list[Side] = [
-                _Server(parts, target, settings, is_alone=len(targets) == 1) for target in targets
-            ]
-            beside = ceiling(cell) if ceiling is not None else None
-            found += _take_turns([*sides, beside] if beside is not None else sides, settings.rounds)
-    return found
+            sides += [_Server(parts, target, settings, is_alone=len(targets) == 1) for target in targets]
+            limit = ceiling(cell) if ceiling is not None else None
+            sides += [limit] if limit is not None else []
+        found += _take_turns(sides, settings.rounds)
+    places = {cell.name: place for place, cell in enumerate(cells)}
+    return sorted(found, key=lambda result: places[result.cell.part_of or result.cell.name])
 
 
 class _Server:
