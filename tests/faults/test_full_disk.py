@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from faults.small_disk import fill, small_disk
 from pfs.samples import commit_files, noise
 from sidegate.cli import main
 from sidegate.pfs import reserve as reserve_module
@@ -19,41 +17,21 @@ from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.reserve import OPENING_BYTES, RESERVE_BYTES
 from sidegate.pfs.store import Store
 
-DISK_BYTES = 24 << 20
-
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, small, in memory."""
-    mount = shutil.which("mount")
-    if mount is None:
-        pytest.skip("this system has no mount")
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = [mount, "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
-    yield place
-    # Lazily: what failed to open may still hold a file until it is collected.
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
-def fill(disk: Path) -> None:
-    """Leave not a single block to anybody."""
-    with open(disk / "filler", "ab", buffering=0) as filler:
-        while os.statvfs(disk).f_bavail:
-            filler.write(bytes(4096))
-
-
-def make_store(disk: Path, kept_bytes: int) -> Path:
-    """Return a store with one file, and 8 MiB that nothing refers to."""
+def make_store(disk: Path, kept_bytes: int, unused_mib: int = 8) -> Path:
+    """Return a store with one file, and as much that nothing refers to."""
     directory = disk / ".sidegate"
     Store.create(directory)
     with Store.open(directory) as store:
         store.repos.create("labs")
         commit_files(store, "labs", {"kept": noise(kept_bytes, "kept")})
-        for number in range(8):
+        for number in range(unused_mib):
             store.chunks.put(noise(1 << 20, number))
     return directory
 
@@ -104,7 +82,7 @@ def test_a_collection_beside_a_store_that_is_open(full: Path, disk: Path) -> Non
 
 
 def test_a_pack_that_cannot_be_moved_is_left_and_told(disk: Path) -> None:
-    directory = make_store(disk, kept_bytes=6 << 20)
+    directory = make_store(disk, kept_bytes=9 << 20, unused_mib=12)
     for _ in range(2):
         fill(disk)
         result = sidegate(directory, "gc", "--window", "0s")
@@ -112,9 +90,9 @@ def test_a_pack_that_cannot_be_moved_is_left_and_told(disk: Path) -> None:
     assert "no room on the disk to rewrite 1 half-empty pack" in result.stderr
     (disk / "filler").unlink()
     assert "no room" not in sidegate(directory, "gc", "--window", "0s").stderr
-    assert sum(path.stat().st_size for path in (directory / "packs").rglob("*.pack")) < 8 << 20
+    assert sum(path.stat().st_size for path in (directory / "packs").rglob("*.pack")) < 11 << 20
     assert (directory / "reserve").stat().st_size == RESERVE_BYTES
-    assert sidegate(directory, "file", "cat", "labs@master:kept").stdout_bytes == noise(6 << 20, "kept")
+    assert sidegate(directory, "file", "cat", "labs@master:kept").stdout_bytes == noise(9 << 20, "kept")
 
 
 def test_writers_do_not_use_the_reserve_up(full: Path, tmp_path: Path) -> None:

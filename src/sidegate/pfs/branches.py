@@ -80,7 +80,7 @@ class Branches:
             note_change(connection, open_key(repo, name))
             note_change(connection, repo)  # its branches are others
 
-        self._database.write(operation)
+        self._database.write(operation, removes=True)
 
     def delete_empty(self, repo: str, name: str) -> None:
         """Remove a branch that holds no file, with its open writes; raises Conflict."""
@@ -96,7 +96,7 @@ class Branches:
             note_change(connection, open_key(repo, name))
             note_change(connection, repo)  # its branches are others
 
-        self._database.write(operation)
+        self._database.write(operation, removes=True)
 
 
 def select_branch(connection: Connection, repo: str, name: str) -> Branch | None:

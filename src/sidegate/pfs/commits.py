@@ -136,7 +136,7 @@ class Commits:
 
         Raises Conflict when another commit follows or was made from it.
         """
-        self._database.write(lambda connection: _delete(connection, commit))
+        self._database.write(lambda connection: _delete(connection, commit), removes=True)
 
 
 def _nothing_finished(connection: Connection, repo: str, branch: str) -> NotFound:

@@ -88,7 +88,7 @@ class Repos:
         Raises Conflict while a commit elsewhere was made from one of its
         commits: that would tear a hole into provenance.
         """
-        self._database.write(lambda connection: _delete(connection, name))
+        self._database.write(lambda connection: _delete(connection, name), removes=True)
 
     def delete_empty(self, name: str) -> None:
         """Remove a repo that never held a file; raises Conflict, NotFound."""
@@ -97,7 +97,7 @@ class Repos:
             require_empty(connection, name)
             _delete(connection, name)
 
-        self._database.write(operation)
+        self._database.write(operation, removes=True)
 
 
 def _select(connection: Connection, name: str) -> Repo | None:

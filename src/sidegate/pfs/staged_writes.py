@@ -259,6 +259,8 @@ class StagedRemoval(StagedWrite[None]):
 
     __slots__ = ("_keys",)
 
+    removes: ClassVar[bool] = True
+
     def __init__(self, target: StagedTarget, paths: Iterable[str]) -> None:
         super().__init__(target)
         self._keys = [path.encode() for path in paths]

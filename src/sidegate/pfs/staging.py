@@ -114,7 +114,7 @@ class Staging:
         """
         keys = [path.encode() for path in paths]
 
-        self._database.write(lambda connection: self.write_rows(connection, {}, set(keys)))
+        self._database.write(lambda connection: self.write_rows(connection, {}, set(keys)), removes=True)
 
     def files(self, start: str = "") -> Iterator[tuple[str, FileRecord]]:
         """Yield (path, record) for each path >= `start`, in order."""
@@ -193,7 +193,7 @@ class Stagings:
 
     def drop(self, staging: str) -> None:
         """Forget a staging and all it holds; its chunks become garbage."""
-        self._database.write(lambda connection: delete_staging(connection, staging))
+        self._database.write(lambda connection: delete_staging(connection, staging), removes=True)
         self._locks.release(staging)
 
     def write_open(
@@ -226,7 +226,7 @@ class Stagings:
                 also(connection)
             touch(connection, info.id, self._clock())
 
-        self._database.write(operation)
+        self._database.write(operation, removes=all(record is None for _, record in rows))
 
     def begin_finishing(self, repo: str, branch: str) -> list[StagingInfo]:
         """Close the branch's open commit to writers; return all that wait to be published."""

@@ -47,7 +47,7 @@ from sidegate.pfs.publish import Publication, Publisher
 from sidegate.pfs.reading import read_bytes, read_slices
 from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.repos import Repos
-from sidegate.pfs.reserve import OPENING_BYTES, Reserve
+from sidegate.pfs.reserve import OPENING_BYTES, RemovalRoom, Reserve
 from sidegate.pfs.staging import Stagings
 from sidegate.pfs.tree import NodeCache, Tree
 from sidegate.pfs.tree_edit import build
@@ -76,7 +76,7 @@ class Store:
         self.chunks = ChunkStore(directory / "packs", clock)
         engine = open_engine(directory / "catalog.db")
         migrate(engine)
-        self.database = Database(engine, self.chunks, durable=durability == "disk")
+        self.database = Database(engine, self.chunks, RemovalRoom(self.reserve), durable=durability == "disk")
         self.changes = Changes(directory / "changes")
         self.database.on_committing.append(self.changes.announce)
         self.database.on_committed.append(self.changes.tell)

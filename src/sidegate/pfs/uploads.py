@@ -178,7 +178,7 @@ class Uploads:
                 raise _no_upload(upload)
             delete_uploads(connection, [upload])
 
-        self._database.write(operation)
+        self._database.write(operation, removes=True)
         self.forget(upload)
 
     def drop_scope(self, scope: str) -> None:
@@ -188,7 +188,7 @@ class Uploads:
             ids = connection.execute(select(UPLOADS.c.id).where(UPLOADS.c.scope == scope)).scalars().all()
             delete_uploads(connection, list(ids))
 
-        self._database.write(operation)
+        self._database.write(operation, removes=True)
         for upload in [known.id for known in list(self._open.values()) if known.scope == scope]:
             self.forget(upload)
 

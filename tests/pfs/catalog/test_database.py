@@ -93,6 +93,40 @@ def test_what_a_write_of_a_group_ran_into_is_explained(store: Store) -> None:
         store.database.write(operation)
 
 
+def test_a_disk_that_is_full_within_a_statement_is_told(store: Store) -> None:
+    """SQLite undoes the whole transaction then, with the savepoint that would be gone back to."""
+    pages = store.database.write(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+
+    def grow(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        for number in range(200):
+            insert(connection, f"{number}{'x' * 1000}")
+
+    with pytest.raises(StorageFull):
+        store.database.write(grow)
+    assert names(store) == set()
+    store.database.write(lambda connection: insert(connection, "after"))
+    assert names(store) == {"after"}
+
+
+def test_a_removal_that_finds_the_disk_full_is_lent_room(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent: list[int] = []
+    monkeypatch.setattr(store.database._room, "lend", lambda *size: lent.append(1) or len(lent) < 4)
+    calls: list[int] = []
+
+    def refuse(connection: Connection) -> None:
+        calls.append(1)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    for removes, count in ((False, 1), (True, 5)):
+        calls.clear()
+        with pytest.raises(StorageFull):
+            store.database.write(refuse, removes=removes)
+        assert len(calls) == count
+
+
 def test_a_durable_write_is_full_sync(store: Store) -> None:
     def level(connection: Connection) -> int:
         return int(connection.exec_driver_sql("PRAGMA synchronous").scalar() or 0)

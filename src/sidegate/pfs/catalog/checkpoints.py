@@ -69,6 +69,19 @@ class Checkpoints:
             self._thread.join()
             self._copy_rest(writer)
 
+    def room_needed_bytes(self) -> int:
+        """Return how much longer the catalog's file gets when all of the log is copied."""
+        with self._engine.connect() as connection:
+            page_count = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+            page_bytes = int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+        return max(page_count * page_bytes - self._path.stat().st_size, 0)
+
+    def copy_all(self) -> None:
+        """Copy the log as far as readers allow: the next transaction may begin it anew, in its room."""
+        if self._thread is not None:
+            self._thread.join()
+        self._checkpoint()
+
     def _reaches(self, frames: int) -> bool:
         """Whether the log has so many frames, beyond those at which it was last given up."""
         if self._held_frames and self._log.salts() != self._salts:

@@ -22,9 +22,16 @@ from sqlalchemy.exc import OperationalError
 from sidegate.errors import SidegateError, Unavailable
 from sidegate.pfs.catalog.bulk import execute_plain
 from sidegate.pfs.catalog.checkpoints import BACKSTOP_FRAMES, Checkpoints
-from sidegate.pfs.catalog.groups import OperationTicket, Ticket, apply_group, prepare_group, tell_group
+from sidegate.pfs.catalog.groups import (
+    OperationTicket,
+    RemovalTicket,
+    Ticket,
+    apply_group,
+    prepare_group,
+    tell_group,
+)
 from sidegate.pfs.catalog.prepared import Prepared
-from sidegate.pfs.disk import storage_full, storage_read_only
+from sidegate.pfs.disk import StorageFull, storage_full, storage_read_only
 
 BUSY_SECONDS = 30
 
@@ -58,13 +65,27 @@ class Contents(Protocol):
         """Return once everything stored is on disk."""
 
 
+class Room(Protocol):
+    """What is lent to removals on a full disk."""
+
+    def lend(self, size_bytes: int = ..., /) -> bool:
+        """Give a piece to the disk; False when there is none so large for removals."""
+
+    def take_back(self) -> None:
+        """Take again what is left of what was lent."""
+
+    def after_commit(self) -> None:
+        """Take again what is owed, now and then."""
+
+
 class Database:
     """The catalog of one store; usable from any thread."""
 
-    def __init__(self, engine: Engine, contents: Contents, *, durable: bool) -> None:
+    def __init__(self, engine: Engine, contents: Contents, room: Room, *, durable: bool) -> None:
         """`durable`: every write survives the machine, not only the process."""
         self.engine = engine
         self._contents = contents
+        self._room = room
         self._durable = durable
         self._queue: list[Ticket[Any]] = []
         self._queue_lock = threading.Lock()
@@ -109,15 +130,18 @@ class Database:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
-    def write(self, operation: Callable[[Connection], T], *, durable: bool = False) -> T:
+    def write(
+        self, operation: Callable[[Connection], T], *, durable: bool = False, removes: bool = False
+    ) -> T:
         """Run `operation` in a write transaction and return when it is committed.
 
         Concurrent callers share one transaction: whoever comes first commits
         for all that queued up meanwhile.  An operation that raises is undone
         alone.  With `durable`, and always in a durable store, the chunks and
-        then the transaction are on disk on return.
+        then the transaction are on disk on return.  One that only `removes` is lent room on a
+        full disk, and may be called again.
         """
-        ticket = OperationTicket(operation)
+        ticket = RemovalTicket(operation) if removes else OperationTicket(operation)
         ticket.durable = durable
         return self.carry_out(ticket)
 
@@ -159,7 +183,36 @@ class Database:
         with self._queue_lock:
             group, self._queue = self._queue, []
         try:
-            self._transact(group, durable=self._durable or any(ticket.durable for ticket in group))
+            self._attempt(group)
+            refused = [ticket for ticket in group if ticket.removes and isinstance(ticket.error, StorageFull)]
+            if refused:
+                self._remove_on_full_disk(refused)
+        finally:
+            for ticket in group:
+                ticket.done = True
+            tell_group(group)
+
+    def _remove_on_full_disk(self, removals: Sequence[Ticket[Any]]) -> None:
+        """Carry out removals alone, in room that is lent.
+
+        A log that is copied begins anew and needs none: so many removals need no more than one.
+        """
+        needed_bytes = self._checkpoints.room_needed_bytes()
+        if needed_bytes == 0 or self._room.lend(needed_bytes):
+            self._checkpoints.copy_all()
+        while True:
+            for ticket in removals:
+                ticket.error = None
+            self._attempt(removals, with_index=False)
+            if not any(isinstance(ticket.error, StorageFull) for ticket in removals) or not self._room.lend():
+                break
+        self._room.take_back()
+
+    def _attempt(self, group: Sequence[Ticket[Any]], *, with_index: bool = True) -> None:
+        """Carry out a group in one transaction, or tell each of its tickets why not."""
+        durable = self._durable or any(ticket.durable for ticket in group)
+        try:
+            self._transact(group, durable=durable, with_index=with_index)
         except BaseException as error:
             for ticket in group:
                 ticket.error = ticket.error or error
@@ -169,16 +222,16 @@ class Database:
             for ticket in group:
                 if ticket.error is not None:
                     ticket.error = _explain(ticket.error)
-                ticket.done = True
-            tell_group(group)
 
-    def _transact(self, group: Sequence[Ticket[Any]], *, durable: bool) -> None:
+    def _transact(self, group: Sequence[Ticket[Any]], *, durable: bool, with_index: bool) -> None:
+        """Commit a group; `with_index` unless nothing in it can name a chunk stored lately."""
         changed: frozenset[str] = frozenset()
         try:
             connection = self._connect_writer(durable)
             prepare_group(connection, group)
             execute_plain(connection, "BEGIN IMMEDIATE")
-            self._contents.flush_index(connection)
+            if with_index:
+                self._contents.flush_index(connection)
             apply_group(connection, group)
             if durable:
                 self._contents.sync()
@@ -190,13 +243,15 @@ class Database:
             self._end_writer()
             _tell(self.on_committed, changed)
             raise
-        self._contents.index_flushed()
+        if with_index:
+            self._contents.index_flushed()
         _tell(self.on_committed, changed)
 
     def _check_point(self) -> None:
         """Let checkpoints take their turn, once those that wait for the commit are told."""
         if self._writer is not None:
             self._checkpoints.after_commit(self._writer)
+            self._room.after_commit()
 
     def _connect_writer(self, durable: bool) -> Connection:
         """Return the writer's connection, which only the leader uses."""

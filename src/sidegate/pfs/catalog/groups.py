@@ -35,12 +35,14 @@ class Ticket(Generic[T]):
 
     `tell` is called with all tickets of a group that share it once they are
     committed or have failed; without it somebody waits for `done`.  `waiter` is
-    whatever the one who is told needs to know.
+    whatever the one who is told needs to know.  `removes` says that it gives room back sooner
+    or later and names no chunk: on a full disk it is lent room.
     """
 
     __slots__ = ("done", "durable", "error", "tell", "value", "waiter")
 
     batch: ClassVar[Batch | None] = None
+    removes: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.durable = False
@@ -65,6 +67,14 @@ class OperationTicket(Ticket[T]):
     def __init__(self, operation: Callable[[Connection], T]) -> None:
         super().__init__()
         self.operation = operation
+
+
+class RemovalTicket(OperationTicket[T]):
+    """A function of the transaction that only removes."""
+
+    __slots__ = ()
+
+    removes: ClassVar[bool] = True
 
 
 def prepare_group(connection: Connection, group: Sequence[Ticket[Any]]) -> None:
@@ -108,8 +118,8 @@ def _apply_batch(connection: Connection, batch: Batch, tickets: list[Ticket[Any]
     try:
         batch.apply(connection, tickets)
         execute_plain(connection, _RELEASE)
-    except Exception:  # noqa: BLE001 - whose fault it is shows when each is alone
-        _undo(connection)
+    except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is alone
+        _undo(connection, error)
         for ticket in tickets:
             ticket.error = None
             _apply(connection, ticket, lambda ticket=ticket: batch.apply(connection, [ticket]))  # type: ignore[misc]
@@ -122,7 +132,7 @@ def _apply(connection: Connection, ticket: Ticket[Any], action: Callable[[], Non
         action()
         execute_plain(connection, _RELEASE)
     except Exception as error:  # noqa: BLE001 - handed to the caller that queued it
-        _undo(connection)
+        _undo(connection, error)
         ticket.error = error
 
 
@@ -130,7 +140,13 @@ def _apply(connection: Connection, ticket: Ticket[Any], action: Callable[[], Non
 _SAVEPOINT, _RELEASE, _ROLLBACK = "SAVEPOINT ticket", "RELEASE ticket", "ROLLBACK TO ticket"
 
 
-def _undo(connection: Connection) -> None:
+def _undo(connection: Connection, error: Exception) -> None:
+    """Undo what came after the savepoint; raises `error` where all of the transaction is undone.
+
+    SQLite does that itself when a statement finds the disk full: sqlite.org/lang_transaction.html.
+    """
+    if not connection.connection.in_transaction:
+        raise error
     execute_plain(connection, _ROLLBACK)
     execute_plain(connection, _RELEASE)
 
