@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from sidegate.pfs import chunks as chunks_module
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.ids import ChunkId
-from sidegate.pfs.packs import PackMissing, PackRecord, decode_records
+from sidegate.pfs.packs import PackMissing, PackRecord, PackWriter, decode_records
 from sidegate.pfs.store import Store
 
 
@@ -352,3 +353,63 @@ def test_a_durable_write_fails_when_a_sealed_pack_cannot_reach_the_disk(
     flush(store)
     assert row_count(store) == 3
     crash(store)
+
+
+def test_a_commit_while_a_store_closes_leaves_no_pack_open(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes packs that are sealed and on disk from the list of those that closing goes through."""
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    monkeypatch.setattr(chunks_module, "write_back", lambda unsynced: None)
+    store = Store.open(directory)
+    ids = [store.chunks.put(noise(40_000, n)) for n in range(7)]
+    flush(store)
+    real = PackWriter.seal
+
+    def seal_and_commit(writer: PackWriter) -> None:
+        real(writer)
+        writer.sync()
+        flush(store)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackWriter, "seal", seal_and_commit)
+        store.close()
+    assert store.chunks._full == []
+    with Store.open(directory) as again:
+        with again.database.read() as connection:
+            assert connection.execute(select(PACKS.c.sealed)).scalars().all() == [True] * 4
+        assert [again.chunks.get(chunk) for chunk in ids] == [noise(40_000, n) for n in range(7)]
+
+
+def test_who_writes_while_a_store_closes_has_it_stored_or_is_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
+    store = Store.open(directory)
+    stored: list[ChunkId] = []
+    told: list[str] = []
+    begun = threading.Event()
+
+    def write(seed: int) -> None:
+        for number in itertools.count():
+            try:
+                stored.append(store.chunks.put(noise(10_000, f"{seed} {number}")))
+            except Unavailable as error:
+                told.append(error.message)
+                return
+            if number == 20:
+                begun.set()
+
+    writers = [threading.Thread(target=write, args=(seed,), daemon=True) for seed in range(3)]
+    for thread in writers:
+        thread.start()
+    assert begun.wait(20)
+    store.chunks.close()
+    for thread in writers:
+        thread.join(20)
+    store.close()
+    assert told == ["the store is closed"] * 3
+    with Store.open(directory) as again:
+        with again.database.read() as connection:
+            assert set(connection.execute(select(PACKS.c.sealed)).scalars()) == {True}
+        assert set(again.chunks.locate(stored)) == set(stored)

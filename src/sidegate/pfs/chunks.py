@@ -86,6 +86,7 @@ class ChunkStore:
         self._writer: PackWriter | None = None
         self._unindexed: dict[ChunkId, tuple[str, PackRecord]] = {}
         self._full: list[PackWriter] = []
+        self._closed = False  # to writers; what they put before is still to be merged
         self._closing = False
         self._absent = AbsentChunks()
         self._fresh = FreshChunks(self._absent)
@@ -182,6 +183,8 @@ class ChunkStore:
 
     def _writable_pack(self, more_bytes: int = 0) -> PackWriter:
         writer = self._writer
+        if self._closed:
+            raise Unavailable("the store is closed", remedy="open it again, then write once more")
         if writer is not None and writer.position < PACK_BYTES + more_bytes:
             return writer
         with explained_disk_errors():
@@ -271,14 +274,20 @@ class ChunkStore:
             sync_pack(pack_path(self.directory, name))
 
     def close(self) -> None:
-        """Seal the open pack; the index rows must have been flushed."""
+        """Seal the open pack; the index rows must have been flushed.
+
+        Nothing can be put from then on: it would be in a pack that nobody seals.
+        """
         with self._lock:
-            writer, self._writer = self._writer, None
-        if writer is not None:
-            with self._lock:
-                self._full.append(writer)
-            for full in self._full:
-                full.seal()
+            self._closed = True
+            if self._writer is not None:
+                self._full.append(self._writer)
+                self._writer = None
+            # A commit takes packs away from the list itself; nobody writes to one that is in it.
+            unsealed = list(self._full)
+        if unsealed:
+            for writer in unsealed:
+                writer.seal()
             self.sync()
             self._closing = True
             self.database.write(lambda connection: None)
