@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -78,27 +77,25 @@ class MultipartWork(Basics):
             while True:
                 started = time.perf_counter()
                 whole.begun += 1
-                parts, completed = self._one(client, rhythm, descriptors, bodies)
-                whole.idle_seconds += parts.idle_seconds
+                steps = self._one(client, rhythm, descriptors, bodies)
                 ended = time.perf_counter()
                 whole.seconds = ended - began
-                whole.failed += parts.failed
-                whole.examples += parts.examples[: 3 - len(whole.examples)]
-                if completed is not None:
+                for step in steps:
+                    whole.idle_seconds += step.idle_seconds
+                    whole.failed += step.failed + step.unanswered
+                    whole.examples += step.examples[: 3 - len(whole.examples)]
+                if not whole.failed:
                     whole.answered += 1
-                    completing.answered += 1
-                    completing.seconds += completed
                     whole.latencies[bucket_of(int((ended - started) * 1e9))] += 1
-                    completing.latencies[bucket_of(int(completed * 1e9))] += 1
+                    _add(completing, steps[-1])
                 if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or whole.failed:
                     break
-        completing.begun = completing.answered
         return {self.cell.name: whole, self.COMPLETE: completing}
 
     def _one(
         self, client: Client, rhythm: Rhythm, descriptors: list[int], bodies: list[bytearray]
-    ) -> tuple[Tally, float | None]:
-        """Make one upload; returns its parts, and how long Complete took if it came to that."""
+    ) -> list[Tally]:
+        """Make one upload; returns its parts and, if it came to that, its Complete."""
         key = plans.written_key(self.cell, next(self._numbers) % 8)
         upload = client.begin_upload(self.target.writes, key)
         self._open = (key, upload)
@@ -115,15 +112,16 @@ class MultipartWork(Basics):
             bodies=bodies,
         )
         if parts.answered != self._parts:
-            parts.failed += parts.unanswered
             self.close()
-            return parts, None
-        body = plans.completion([plans.etag_of(answer) for answer in parts.answers])
-        began = time.perf_counter()
-        client.demand("POST", f"/{self.target.writes}/{key}", [("uploadId", upload)], body)
-        took = time.perf_counter() - began
-        self._open, self._last = None, (key, serial)
-        return parts, took
+            return [parts]
+        etags = [plans.etag_of(answer) for answer in parts.answers]
+        completion = plans.completion_exchange(self.target, key, upload, etags)
+        completed = Script([completion]).drive(descriptors[:1], _once(rhythm))
+        if completed.answered:
+            self._open, self._last = None, (key, serial)
+        else:
+            self.close()
+        return [parts, completed]
 
     def verify(self) -> list[str]:
         """Read the last upload back."""
@@ -156,22 +154,21 @@ class AssembleWork(Basics):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round: assemble once, complete, copy a few times."""
-        completing, copying = Tally(begun=1), Tally()
         with self.target.client() as client:
-            parts = self._copy_parts(client, rhythm)
-            if parts.answered != self._parts:
-                self.close()
-                completing.failed, completing.examples = 1, parts.examples
-                return {self.cell.name: completing, self.COPY: copying}
-            body = plans.completion([plans.etag_in_body(answer) for answer in parts.answers])
-            query = [("uploadId", self._upload or "")]
-            _time(
-                completing, lambda: client.demand("POST", f"/{self.target.writes}/{self._key}", query, body)
-            )
-            self._upload = None
-            source = f"/{self.target.writes}/{self._key}"
-            for _ in range(COPIES):
-                _time(copying, lambda: client.demand("PUT", f"{source}.copy", x_amz_copy_source=source))
+            self._upload = upload = client.begin_upload(self.target.writes, self._key)
+        parts = self._copy_parts(upload, rhythm)
+        if parts.answered != self._parts:
+            self.close()
+            return {self.cell.name: Tally(begun=1, failed=1, examples=parts.examples), self.COPY: Tally()}
+        etags = [plans.etag_in_body(answer) for answer in parts.answers]
+        completion = plans.completion_exchange(self.target, self._key, upload, etags)
+        completing = self.target.load(Script([completion]), 1, _once(rhythm))
+        if not completing.answered:
+            self.close()
+            return {self.cell.name: completing, self.COPY: Tally()}
+        self._upload = None
+        copy = plans.copy_exchange(self.target, f"{self.target.writes}/{self._key}", f"{self._key}.copy")
+        copying = self.target.load(Script([copy]), 1, replace(_once(rhythm), count=COPIES))
         return {self.cell.name: completing, self.COPY: copying}
 
     def verify(self) -> list[str]:
@@ -200,20 +197,23 @@ class AssembleWork(Basics):
         start = number * self._part_bytes % self._source.size_bytes
         return start, start + self._part_bytes
 
-    def _copy_parts(self, client: Client, rhythm: Rhythm) -> Tally:
-        self._upload = client.begin_upload(self.target.writes, self._key)
+    def _copy_parts(self, upload: str, rhythm: Rhythm) -> Tally:
         source = f"/{self.target.reads}/{self._source.key}"
         ranges = [self._range(number) for number in range(self._parts)]
-        script = Script(plans.range_copy_exchanges(self.target, self._key, self._upload, source, ranges))
+        script = Script(plans.range_copy_exchanges(self.target, self._key, upload, source, ranges))
         wanted = replace(rhythm, seconds=60.0, drain_seconds=60.0, count=self._parts)
         return self.target.load(script, self.connections, wanted, keep_answers=True)
 
 
-def _time(tally: Tally, work: Callable[[], object]) -> None:
-    """Do something once and count how long it took."""
-    began = time.perf_counter()
-    work()
-    took = time.perf_counter() - began
-    tally.begun = tally.answered = tally.answered + 1
-    tally.seconds += took
-    tally.latencies[bucket_of(int(took * 1e9))] += 1
+def _once(rhythm: Rhythm) -> Rhythm:
+    """Return a rhythm of one request, whose head and document were made before."""
+    return replace(rhythm, seconds=60.0, drain_seconds=60.0, count=1)
+
+
+def _add(total: Tally, one: Tally) -> None:
+    """Count what one run found to that of others."""
+    total.begun += one.begun
+    total.answered += one.answered
+    total.seconds += one.seconds
+    total.idle_seconds += one.idle_seconds
+    total.latencies = [sum(counts) for counts in zip(total.latencies, one.latencies, strict=True)]

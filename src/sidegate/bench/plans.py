@@ -156,6 +156,12 @@ def copy_exchanges(cell: Cell, target: Target, scale: Scale, upload: str | None)
     return found
 
 
+def copy_exchange(target: Target, source: str, key: str) -> Exchange:
+    """Return the copy of an object, `source` with its bucket."""
+    fields = {"x-amz-copy-source": f"/{source}", "content-length": "0"}
+    return Exchange(target.signer.head("PUT", f"/{target.writes}/{key}", (), fields), 200, holds=b"ETag>")
+
+
 def part_exchanges(target: Target, key: str, upload: str, count: int, part_bytes: int) -> list[Exchange]:
     """Return the parts of an upload."""
     fields = {"content-length": str(part_bytes)}
@@ -204,6 +210,18 @@ def etag_of(answer: bytes) -> str:
         if name.lower() == b"etag":
             return value.strip().decode("latin-1")
     return ""
+
+
+def completion_exchange(target: Target, key: str, upload: str, etags: Sequence[str]) -> Exchange:
+    """Return the Complete of an upload.  An error that comes with status 200 has no ETag."""
+    document = completion(etags)
+    head = target.signer.head(
+        "POST",
+        f"/{target.writes}/{key}",
+        [("uploadId", upload)],
+        {"content-length": str(len(document)), "content-type": "application/xml"},
+    )
+    return Exchange(head + document, 200, holds=b"ETag>")
 
 
 def completion(etags: Sequence[str]) -> bytes:
