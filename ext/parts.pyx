@@ -320,15 +320,13 @@ cdef int read_head(Reader* reader, Stored* part) noexcept nogil:
 
 
 @cython.final
-cdef class Collector:
-    """The columns as they grow."""
-
+cdef class PartCollector:
     cdef Growing names
     cdef Growing tags
-    cdef Growing entry
+    cdef Growing extents
     cdef Growing external
+    cdef list lengths
     cdef list sizes
-    cdef list extents
     cdef list counts
     # Those of the first part, in its order; all others must have the same.
     cdef list attribute_names
@@ -336,19 +334,18 @@ cdef class Collector:
     cdef bytes content_hash
 
     def __cinit__(self):
-        self.names = self.tags = self.entry = self.external = Growing(NULL, 0, 0)
-        self.sizes, self.extents, self.counts = [], [], []
+        self.names = self.tags = self.extents = self.external = Growing(NULL, 0, 0)
+        self.lengths, self.sizes, self.counts = [], [], []
         self.attribute_names, self.attribute_values = [], []
         self.content_hash = None
 
     def __dealloc__(self):
         PyMem_Free(self.names.data)
         PyMem_Free(self.tags.data)
-        PyMem_Free(self.entry.data)
+        PyMem_Free(self.extents.data)
         PyMem_Free(self.external.data)
 
-    cdef bint add(self, int64_t number, bytes record) except -1:
-        """Take one part; returns False, and is of no use any more, when it is not usual."""
+    def add(self, int64_t number, bytes record not None):
         cdef Reader reader = Reader(<const uint8_t*>PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record), 0)
         cdef Stored part
         cdef bint first = self.external.length == 0
@@ -366,17 +363,14 @@ cdef class Collector:
         return True
 
     cdef int add_extents(self, Stored* part) except -1:
+        cdef Py_ssize_t start = self.extents.length
         cdef uint8_t external = 1 if part.flags & EXTERNAL else 0
         append(&self.external, &external, 1)
-        if not external:
-            self.extents.append(bytes_of(part.extents))
-            return 0
-        self.entry.length = 0
-        append(&self.entry, part.extents.data, part.extents.length)
-        append_integer(&self.entry, part.size_bytes)
-        append_integer(&self.entry, part.count)
-        self.extents.append(content(&self.entry))
-        return 0
+        append(&self.extents, part.extents.data, part.extents.length)
+        if external:
+            append_integer(&self.extents, part.size_bytes)
+            append_integer(&self.extents, part.count)
+        return add_number(self.lengths, <uint64_t>(self.extents.length - start))
 
     cdef bint add_attributes(self, Reader* reader, uint64_t count, bint first) except -1:
         """Take the attributes of a part; returns False unless they are whole and named as the first part's."""
@@ -398,11 +392,12 @@ cdef class Collector:
             index += 1
         return True
 
-    cdef object columns(self):
+    def columns(self):
         cdef list names = [name.decode() for name in self.attribute_names]
+        cdef list values = [list(column) for column in self.attribute_values]
         return PartColumns(
-            content(&self.names), content(&self.tags), self.sizes,
-            dict(zip(names, self.attribute_values)), self.extents, content(&self.external), self.counts,
+            content(&self.names), content(&self.tags), list(self.sizes), dict(zip(names, values)),
+            content(&self.extents), list(self.lengths), content(&self.external), list(self.counts),
             self.content_hash,
         )
 
@@ -416,7 +411,7 @@ cdef int add_number(list numbers, uint64_t number) except -1:
 
 
 def collect_parts(rows not None):
-    cdef Collector collector = Collector()
+    cdef PartCollector collector = PartCollector()
     for number, record in rows:
         if not collector.add(number, <bytes?>record):
             # Damaged, or of different kinds: the definition knows what to make of it.

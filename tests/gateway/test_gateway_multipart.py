@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import threading
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -424,3 +425,34 @@ def test_parts_and_one_put_of_the_same_bytes_are_the_same_file(labs: Client, sto
     records = dict(store.tree(commit).files())
     assert records["parts"].tag != records["whole"].tag
     assert records["parts"].content_hash == records["whole"].content_hash is not None
+
+
+def test_a_complete_reads_parts_only_when_it_must(
+    labs: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that this process stored itself are in memory; which of them are named is another matter."""
+    reads = []
+    part_rows = store.uploads.part_rows
+
+    def counting(upload: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        reads.append(upload)
+        return part_rows(upload, after)
+
+    monkeypatch.setattr(store.uploads, "part_rows", counting)
+    uploads = [labs.create_upload("/labs/k") for _ in range(3)]
+    etags = [
+        {number: labs.put_part("/labs/k", upload, number, UNEVEN[number]) for number in (2, 1)}
+        for upload in uploads
+    ]
+    assert labs.complete("/labs/k", uploads[0], sorted(etags[0].items())).status == 200
+    assert labs.get("/labs/k").body == UNEVEN[1] + UNEVEN[2]
+    assert reads == []
+    assert labs.complete("/labs/k", uploads[1], [(2, etags[1][2])]).status == 200
+    assert labs.get("/labs/k").body == UNEVEN[2]
+    assert reads == [uploads[1]]
+    with Store.open(store.directory) as other:
+        (_, taken), *_ = other.uploads.parts(uploads[2])
+        other.uploads.put_part(uploads[2], 3, taken)
+    assert labs.complete("/labs/k", uploads[2], [*sorted(etags[2].items()), (3, etags[2][1])]).status == 200
+    assert labs.get("/labs/k").body == UNEVEN[1] + UNEVEN[2] + UNEVEN[1]
+    assert reads == uploads[1:]

@@ -189,6 +189,25 @@ def test_records_are_read_alike(rows: list[tuple[int, bytes]]) -> None:
     both("collect_parts", rows)
 
 
+@settings(deadline=None, max_examples=500)
+@given(rows=rows())
+@example(rows=[(1, b"")])
+def test_columns_grow_alike(rows: list[tuple[int, bytes]]) -> None:
+    collectors = [twin["parts"].PartCollector() for twin in (native, pure)]
+    grown = [collectors[0].columns()]
+    for number, record in rows:
+        taken, taken_by_other = [collector.add(number, record) for collector in collectors]
+        assert taken == taken_by_other
+        if not taken:
+            break
+        columns, by_other = [collector.columns() for collector in collectors]
+        assert columns == by_other
+        grown.append(columns)
+    # What was returned stays as it was, and is what collecting all at once comes to.
+    for count, columns in enumerate(grown):
+        assert both("collect_parts", rows[:count]) == ("returned", columns)
+
+
 @given(record=records, number=st.integers(0, 10_000))
 def test_columns_say_what_the_record_says(record: FileRecord, number: int) -> None:
     kind, columns = both("collect_parts", [(number, encode_record(record))])

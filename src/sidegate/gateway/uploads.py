@@ -7,7 +7,6 @@ headline 5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -22,7 +21,7 @@ from sidegate.native import collect_parts
 from sidegate.native.part_columns import PartColumns
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.staged_writes import StagedFile
-from sidegate.pfs.uploads import Part, Upload, finish_upload, inline_count
+from sidegate.pfs.uploads import Part, Upload, Uploads, finish_upload, inline_count
 from sidegate.pfs.views import WritableView
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
@@ -195,7 +194,7 @@ def _parts_digest(complete: CompleteUploadRequest) -> str:
 def _joined(
     context: Context, request: S3Request, view: WritableView, complete: CompleteUploadRequest, upload: Upload
 ) -> tuple[StagedFile, dict[str, Any]]:
-    parts = _chosen(complete, context.store.uploads.part_rows(upload.id))
+    parts = _chosen(complete, context.store.uploads, upload.id)
     details = upload.details
     checksums = object_checksums(
         complete,
@@ -223,8 +222,14 @@ def _joined(
     return write, result
 
 
-def _chosen(complete: CompleteUploadRequest, rows: Sequence[tuple[int, bytes]]) -> PartColumns:
+def _chosen(complete: CompleteUploadRequest, uploads: Uploads, upload_id: str) -> PartColumns:
     """Return those of the stored parts that are named; raises S3Error."""
+    remembered = uploads.remembered_columns(upload_id)
+    if remembered is not None and names_all(
+        complete.parts, remembered, checksum_columns(remembered.attributes)
+    ):
+        return remembered
+    rows = uploads.part_rows(upload_id)
     stored = collect_parts(rows)
     if names_all(complete.parts, stored, checksum_columns(stored.attributes)):
         return stored

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sidegate.native._listing import render_names, render_rows
     from sidegate.native._load import Script
     from sidegate.native._page_scan import PageScan
-    from sidegate.native._parts import collect_parts, scan_completion
+    from sidegate.native._parts import PartCollector, collect_parts, scan_completion
     from sidegate.native._sha256 import Sha256, update_both
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "HeadScanner",
     "IndexNode",
     "PageScan",
+    "PartCollector",
     "RowCursor",
     "Script",
     "Selection",
@@ -122,7 +123,8 @@ if not TYPE_CHECKING:
     Cursor, TreeCursor, RowCursor = _cursors.Cursor, _cursors.TreeCursor, _cursors.RowCursor
     PageScan = _modules["page_scan"].PageScan
     render_names, render_rows = _listing.render_names, _listing.render_rows
-    collect_parts, scan_completion = _modules["parts"].collect_parts, _modules["parts"].scan_completion
+    PartCollector, collect_parts = _modules["parts"].PartCollector, _modules["parts"].collect_parts
+    scan_completion = _modules["parts"].scan_completion
     FilePipe = _modules["file_pipe"].FilePipe
     Sha256, update_both = _modules["sha256"].Sha256, _modules["sha256"].update_both
 

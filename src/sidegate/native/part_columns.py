@@ -47,9 +47,11 @@ class PartColumns(NamedTuple):
     sizes_bytes: list[int]
     attributes: dict[str, list[str]]
     """The values of those attributes that every part has."""
-    extents: list[bytes]
-    """Encoded as they are stored: extents, or for a list kept apart an entry of the node above it
-    (docs/formats.md): its node, its size and the count of its extents."""
+    extents: bytes
+    """Those of all parts, one after the other, encoded as they are stored: extents, or for a list kept
+    apart an entry of the node above it (docs/formats.md): its node, its size and the count of its extents."""
+    lengths: list[int]
+    """How many bytes of `extents` are of each part."""
     external: bytes
     """1 for each list that is kept apart, else 0."""
     counts: list[int]

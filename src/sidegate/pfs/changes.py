@@ -36,9 +36,19 @@ PATH_CELLS = 1 << 16
 INDEX_SCOPE = "chunk index"
 """What `note_change` is told by whoever adds chunks to the index; a repo's name has no blank."""
 
-INDEX_CELL = SCOPE_CELLS + PATH_CELLS
+UPLOAD_CELLS = 256
+_UPLOAD = "upload "
+
+# From here on cells are of whoever had the last word: it is remembered which words were ours.
+_OWNED = SCOPE_CELLS + PATH_CELLS
+INDEX_CELL = _OWNED + UPLOAD_CELLS
 CELLS = INDEX_CELL + 1
 _CELL_BYTES = 8
+
+
+def upload_scope(upload: str) -> str:
+    """Return the scope of the parts of an upload."""
+    return f"{_UPLOAD}{upload}"
 
 
 def is_settled(number: int) -> bool:
@@ -62,7 +72,8 @@ class Changes:
         # A range of its own: that two processes draw the same number is as likely as two equal UUIDs.
         self._numbers = itertools.count(secrets.randbits(62) << 1, 2)
         self._announced: dict[int, int] = {}
-        self._index_number = 0
+        self._own_numbers = [0] * (CELLS - _OWNED)
+        self._turns = [0] * (CELLS - _OWNED)
 
     @staticmethod
     def cell_of(scope: str) -> int:
@@ -70,7 +81,9 @@ class Changes:
         if scope == INDEX_SCOPE:
             return INDEX_CELL
         number = crc32(scope.encode())
-        return SCOPE_CELLS + number % PATH_CELLS if PATH_MARK in scope else number % SCOPE_CELLS
+        if PATH_MARK in scope:
+            return SCOPE_CELLS + number % PATH_CELLS
+        return _OWNED + number % UPLOAD_CELLS if scope.startswith(_UPLOAD) else number % SCOPE_CELLS
 
     def announce(self, scopes: Iterable[str]) -> None:
         """Let nobody believe what is known of these scopes: they are about to change.
@@ -86,7 +99,7 @@ class Changes:
             found = self.cells[cell]
             announced = self._announced.pop(cell, None)
             # Another one that is about to commit will settle it.
-            if found == announced or (is_settled(found) and cell != INDEX_CELL):
+            if found == announced or (is_settled(found) and cell < _OWNED):
                 self._put(cell, self._draw())
 
     def tell_all(self) -> None:
@@ -96,12 +109,32 @@ class Changes:
 
     def index_is_ours(self) -> bool:
         """Whether no other process has begun to add to the chunk index since this one did."""
-        return self.cells[INDEX_CELL] == self._index_number != 0
+        return self._is_ours(INDEX_CELL)
+
+    def take_turn(self, scope: str) -> int:
+        """Announce a change of an upload at once, and return the turn of this process.
+
+        It is another one when another process has begun to change it since this one last did.
+        Called within the write transaction.
+        """
+        cell = self.cell_of(scope)
+        if not self._is_ours(cell):
+            self._turns[cell - _OWNED] += 1
+        self.announce((scope,))
+        return self._turns[cell - _OWNED]
+
+    def is_turn(self, scope: str, turn: int) -> bool:
+        """Whether it is that turn still: no other process has begun to change the upload."""
+        cell = self.cell_of(scope)
+        return self._is_ours(cell) and self._turns[cell - _OWNED] == turn
+
+    def _is_ours(self, cell: int) -> bool:
+        return self.cells[cell] == self._own_numbers[cell - _OWNED] != 0
 
     def _put(self, cell: int, number: int) -> int:
         self.cells[cell] = number
-        if cell == INDEX_CELL:
-            self._index_number = number
+        if cell >= _OWNED:
+            self._own_numbers[cell - _OWNED] = number
         return number
 
     def _draw(self) -> int:

@@ -29,25 +29,36 @@ _MAGIC = b"SGX1"
 class _Children:
     """Children of nodes that are not there yet, in columns: an upload has up to 10 000."""
 
-    __slots__ = ("counts", "entries", "sizes_bytes")
+    __slots__ = ("counts", "entries", "lengths", "sizes_bytes")
 
     def __init__(self) -> None:
-        self.entries: list[bytes] = []
-        """Each as a node says it."""
+        self.entries = bytearray()
+        """Each as a node says it, one after the other."""
+
+        self.lengths: list[int] = []
+        """How many bytes of `entries` are of each."""
 
         self.sizes_bytes: list[int] = []
         self.counts: list[int] = []
 
     def add(self, node: NodeId, size_bytes: int, extent_count: int) -> None:
         """Append a node, the bytes and the extents below it."""
-        self.entries.append(node + encode_integer(size_bytes) + encode_integer(extent_count))
-        self.sizes_bytes.append(size_bytes)
-        self.counts.append(extent_count)
+        entry = node + encode_integer(size_bytes) + encode_integer(extent_count)
+        self.extend(entry, [len(entry)], [size_bytes], [extent_count])
+
+    def extend(
+        self, entries: bytes, lengths: Sequence[int], sizes_bytes: Sequence[int], counts: Sequence[int]
+    ) -> None:
+        """Append several, each as a node says it."""
+        self.entries += entries
+        self.lengths += lengths
+        self.sizes_bytes += sizes_bytes
+        self.counts += counts
 
 
-def _encode_node(level: int, entries: Iterable[bytes], count: int) -> bytes:
-    """Return a node of `count` entries, which may come several together."""
-    return _MAGIC + bytes((level,)) + encode_integer(count) + b"".join(entries)
+def _encode_node(level: int, entries: bytes | bytearray, count: int) -> bytes:
+    """Return a node of `count` entries, which stand one after the other."""
+    return b"".join((_MAGIC, bytes((level,)), encode_integer(count), entries))
 
 
 def _decode_child(decoder: Decoder) -> tuple[NodeId, int, int]:
@@ -69,22 +80,27 @@ def store_extents(
 def _store_leaves(chunks: ChunkStore, extents: Sequence[Extent], children: _Children) -> None:
     for i in range(0, len(extents), FANOUT):
         held = extents[i : i + FANOUT]
-        data = _encode_node(0, map(encode_extent, held), len(held))
+        data = _encode_node(0, b"".join(map(encode_extent, held)), len(held))
         children.add(NodeId(chunks.put_raw(data)), total_bytes(held), len(held))
 
 
 def _store_above(chunks: ChunkStore, children: _Children) -> ExtentList:
     """Store the nodes above children until there is one."""
     level = 0
-    while len(children.entries) > 1:
+    while len(children.lengths) > 1:
         level += 1
         above = _Children()
-        for i in range(0, len(children.entries), FANOUT):
-            entries = children.entries[i : i + FANOUT]
-            node = NodeId(chunks.put_raw(_encode_node(level, entries, len(entries))))
-            above.add(node, sum(children.sizes_bytes[i : i + FANOUT]), sum(children.counts[i : i + FANOUT]))
+        offset = 0
+        for i in range(0, len(children.lengths), FANOUT):
+            held = slice(i, i + FANOUT)
+            end = offset + sum(children.lengths[held])
+            data = _encode_node(level, children.entries[offset:end], len(children.lengths[held]))
+            above.add(
+                NodeId(chunks.put_raw(data)), sum(children.sizes_bytes[held]), sum(children.counts[held])
+            )
+            offset = end
         children = above
-    return ExtentList(NodeId(children.entries[0][:32]), children.counts[0])
+    return ExtentList(NodeId(bytes(children.entries[:32])), children.counts[0])
 
 
 def join_lists(
@@ -107,7 +123,7 @@ def join_lists(
             _splice(chunks, extents, size_bytes, children)
         else:
             loose += extents
-    if not children.entries:
+    if not children.lengths:
         return store_extents(chunks, tuple(loose), inline_count=inline_count)
     _store_leaves(chunks, loose, children)
     return _store_above(chunks, children)
@@ -127,50 +143,54 @@ def join_parts(chunks: ChunkStore, parts: PartColumns) -> tuple[Extent, ...] | E
     if not any(parts.external) and sum(parts.counts) <= INLINE_EXTENTS:
         return store_extents(chunks, tuple(_decode_extents(parts)))
     children = _Children()
-    end = 0
+    end = offset = 0
     while end < len(parts.external):
         start, external = end, parts.external[end]
         other = parts.external.find(not external, start)
         end = len(parts.external) if other < 0 else other
+        following = offset + sum(parts.lengths[start:end])
+        entries, offset = parts.extents[offset:following], following
         if external:
-            _splice_run(chunks, parts, slice(start, end), children)
+            _splice_run(chunks, parts, slice(start, end), entries, children)
         else:
-            _store_loose_run(chunks, parts, start, end, children)
+            _store_loose_run(chunks, parts, start, end, entries, children)
     return _store_above(chunks, children)
 
 
 def _decode_extents(parts: PartColumns) -> Iterator[Extent]:
-    for data, count in zip(parts.extents, parts.counts, strict=True):
-        decoder = Decoder(data)
-        for _ in range(count):
-            yield decode_extent(decoder)
+    decoder = Decoder(parts.extents)
+    for _ in range(sum(parts.counts)):
+        yield decode_extent(decoder)
 
 
-def _splice_run(chunks: ChunkStore, parts: PartColumns, run: slice, children: _Children) -> None:
+def _splice_run(
+    chunks: ChunkStore, parts: PartColumns, run: slice, entries: bytes, children: _Children
+) -> None:
     """Append the stored lists of a run of parts."""
-    sizes_bytes, counts = parts.sizes_bytes[run], parts.counts[run]
+    lengths, sizes_bytes, counts = parts.lengths[run], parts.sizes_bytes[run], parts.counts[run]
     if max(counts) < SPLICED_FROM:
-        children.entries += parts.extents[run]
-        children.sizes_bytes += sizes_bytes
-        children.counts += counts
+        children.extend(entries, lengths, sizes_bytes, counts)
         return
-    for entry, size_bytes, count in zip(parts.extents[run], sizes_bytes, counts, strict=True):
-        _splice(chunks, ExtentList(NodeId(entry[:32]), count), size_bytes, children)
+    offset = 0
+    for length, size_bytes, count in zip(lengths, sizes_bytes, counts, strict=True):
+        _splice(chunks, ExtentList(NodeId(entries[offset : offset + 32]), count), size_bytes, children)
+        offset += length
 
 
 def _store_loose_run(
-    chunks: ChunkStore, parts: PartColumns, start: int, end: int, children: _Children
+    chunks: ChunkStore, parts: PartColumns, start: int, end: int, entries: bytes, children: _Children
 ) -> None:
     """Store the extents of parts that hold them as leaves, those of a part in one."""
     ends = list(accumulate(parts.counts[start:end]))
-    first, stored_count = start, 0
+    first, stored_count, offset = start, 0, 0
     while first < end:
         last = max(start + bisect_right(ends, stored_count + FANOUT), first + 1)
         extent_count = ends[last - 1 - start] - stored_count
+        following = offset + sum(parts.lengths[first:last])
         if extent_count:
-            data = _encode_node(0, parts.extents[first:last], extent_count)
+            data = _encode_node(0, entries[offset:following], extent_count)
             children.add(NodeId(chunks.put_raw(data)), sum(parts.sizes_bytes[first:last]), extent_count)
-        first, stored_count = last, stored_count + extent_count
+        first, stored_count, offset = last, stored_count + extent_count, following
 
 
 def _as_children(chunks: ChunkStore, extents: ExtentList, size_bytes: int) -> list[tuple[NodeId, int, int]]:

@@ -87,7 +87,7 @@ class Store:
         self.commits = Commits(self.database)
         self.locks = LockDirectory(directory / "locks")
         self.stagings = Stagings(self.database, clock, self.locks)
-        self.uploads = Uploads(self.database, clock)
+        self.uploads = Uploads(self.database, self.changes, clock)
         self.jobs = JobRecords(self.database, clock)
         self.publisher = Publisher(self.database, self.cache, clock, self.locks)
         self._memory = BranchMemories(self.database, self.cache, self.changes)
@@ -251,7 +251,7 @@ class Store:
         """
         return FileRecord(
             size_bytes=sum(parts.sizes_bytes),
-            tag=f"{blake3(parts.tags).hexdigest(length=16)}-{len(parts.extents)}",
+            tag=f"{blake3(parts.tags).hexdigest(length=16)}-{len(parts.external)}",
             modified_us=self.clock(),
             extents=join_parts(self.chunks, parts),
             content_hash=parts.content_hash,

@@ -18,12 +18,15 @@ from sqlalchemy import Connection, Integer, LargeBinary, Text, bindparam, delete
 from sqlalchemy.dialects.sqlite import insert
 
 from sidegate.errors import NotFound
-from sidegate.pfs.catalog.database import Database
+from sidegate.native.part_columns import PartColumns
+from sidegate.pfs.catalog.database import Database, note_change
 from sidegate.pfs.catalog.groups import OperationTicket, Ticket
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import PARTS, UPLOADS
+from sidegate.pfs.changes import Changes, upload_scope
 from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.files import INLINE_EXTENTS, FileRecord, decode_record, encode_record
+from sidegate.pfs.remembered_parts import RememberedParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,30 @@ def inline_count(number: int) -> int:
     return PART_EXTENTS if number <= INLINE_PARTS else INLINE_EXTENTS
 
 
+class _PartWrite(Ticket[None]):
+    """The write that stores a part."""
+
+    __slots__ = ("_uploads", "number", "record", "upload")
+
+    def __init__(self, uploads: Uploads, upload: str, number: int, record: bytes) -> None:
+        super().__init__()
+        self._uploads = uploads
+        self.upload = upload
+        self.number = number
+        self.record = record
+
+    def operation(self, connection: Connection) -> None:
+        """Store it; raises NotFound."""
+        self._uploads._store_part(connection, self)
+
+
 class Uploads:
     """The uploads of one store."""
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, changes: Changes, clock: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
+        self._parts = RememberedParts(changes)
         # Uploads that were open when this process last saw them, the oldest first.
         self._open: dict[str, Upload] = {}
 
@@ -96,6 +117,8 @@ class Uploads:
             _INSERT.fetch(connection, values)
             # Should it not be committed, nobody will know its id.
             self._remember(upload)
+            note_change(connection, upload_scope(upload.id))
+            self._parts.begin(upload.id)
             return upload
 
         return OperationTicket(operation)
@@ -121,7 +144,7 @@ class Uploads:
         known[upload.id] = upload
         while len(known) > REMEMBERED_COUNT:
             # Another thread may take the same one away.
-            known.pop(next(iter(list(known))), None)
+            self.forget(next(iter(list(known))))
 
     def unfinished(self, scope: str, start: str = "") -> Iterator[Upload]:
         """Yield the scope's unfinished uploads of paths >= `start`, by path and age."""
@@ -140,14 +163,16 @@ class Uploads:
 
     def part(self, upload: str, number: int, record: FileRecord) -> Ticket[None]:
         """Return the write that stores a part, replacing one of the same number; it may raise NotFound."""
-        values = {"upload_id": upload, "part": number, "data": encode_record(record)}
+        return _PartWrite(self, upload, number, encode_record(record))
 
-        def operation(connection: Connection) -> None:
-            if not _UPSERT_PART.fetch(connection, values):
-                self.forget(upload)
-                raise _no_upload(upload)
-
-        return OperationTicket(operation)
+    def _store_part(self, connection: Connection, write: _PartWrite) -> None:
+        """Store a part within a transaction; raises NotFound."""
+        values = {"upload_id": write.upload, "part": write.number, "data": write.record}
+        if not _UPSERT_PART.fetch(connection, values):
+            self.forget(write.upload)
+            raise _no_upload(write.upload)
+        note_change(connection, upload_scope(write.upload))
+        self._parts.add(write.upload, write)
 
     def parts(self, upload: str, after: int = 0) -> list[Part]:
         """Return the parts of an open upload with a number above `after`, by number."""
@@ -156,6 +181,13 @@ class Uploads:
     def part_rows(self, upload: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
         """Return number and encoded record of `parts`, as `collect_parts` takes them."""
         return self._database.fetch(_PARTS_AFTER, {"upload_id": upload, "after": after})
+
+    def remembered_columns(self, upload: str) -> PartColumns | None:
+        """Return the columns of all parts of an upload, if this process has stored every one.
+
+        Whether it is open still, the catalog says when it is completed.
+        """
+        return self._parts.columns(upload)
 
     def complete(self, upload: str, result: dict[str, Any]) -> None:
         """Remember the answer and let go of the parts; raises NotFound."""
@@ -169,6 +201,7 @@ class Uploads:
     def forget(self, upload: str) -> None:
         """Note that an upload is open no more."""
         self._open.pop(upload, None)
+        self._parts.forget(upload)
 
     def abort(self, upload: str) -> None:
         """Forget an upload and its parts; raises NotFound if it is not open."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from sidegate.errors import Corrupt
 from sidegate.native.index_format import (
     EXTERNAL,
     HAS_HASH,
@@ -107,7 +108,7 @@ class StoredPart(NamedTuple):
     extents: bytes
     external: bool
     extent_count: int
-    attributes: dict[str, str]
+    attributes: list[tuple[str, str]]
 
 
 def read_part(record: bytes) -> StoredPart:
@@ -153,17 +154,44 @@ def _skip_extent(reader: Reader) -> None:
         reader.integer()
 
 
-def _read_attributes(reader: Reader) -> dict[str, str]:
-    return {
-        reader.bytes().decode(): reader.bytes().decode("utf-8", "surrogateescape")
+def _read_attributes(reader: Reader) -> list[tuple[str, str]]:
+    return [
+        (reader.bytes().decode(), reader.bytes().decode("utf-8", "surrogateescape"))
         for _ in range(reader.integer())
-    }
+    ]
 
 
 def common_attributes(parts: Sequence[StoredPart]) -> dict[str, list[str]]:
     """Return the values of those attributes that every part has."""
-    names = [name for name in parts[0].attributes if all(name in part.attributes for part in parts)]
-    return {name: [part.attributes[name] for part in parts] for name in names}
+    found = [dict(part.attributes) for part in parts]
+    names = [name for name in found[0] if all(name in attributes for attributes in found)]
+    return {name: [attributes[name] for attributes in found] for name in names}
+
+
+class PartCollector:
+    """Columns as they grow; see `sidegate.native._parts`."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._parts: list[StoredPart] = []
+
+    def add(self, number: int, record: bytes) -> bool:
+        """Take a part; False when it is not usual."""
+        try:
+            part = read_part(record)
+        except Corrupt:
+            return False
+        names = [name for name, _ in part.attributes]
+        like = [name for name, _ in self._parts[0].attributes] if self._parts else names
+        if number < 0 or names != like or not (part.tag.isascii() and all(map(str.isascii, names))):
+            return False
+        self._numbers.append(number)
+        self._parts.append(part)
+        return True
+
+    def columns(self) -> PartColumns:
+        """Return the columns so far."""
+        return _columns(self._numbers, self._parts)
 
 
 def collect_parts(rows: Sequence[tuple[int, bytes]]) -> PartColumns:
@@ -171,12 +199,17 @@ def collect_parts(rows: Sequence[tuple[int, bytes]]) -> PartColumns:
     parts = [read_part(record) for _, record in rows]
     if any(number < 0 for number, _ in rows):
         raise ValueError("a part has a number below 0")
+    return _columns([number for number, _ in rows], parts)
+
+
+def _columns(numbers: Sequence[int], parts: Sequence[StoredPart]) -> PartColumns:
     return PartColumns(
-        names=b",".join(b"%d:%b" % (row[0], part.tag) for row, part in zip(rows, parts, strict=True)),
+        names=b",".join(b"%d:%b" % (number, part.tag) for number, part in zip(numbers, parts, strict=True)),
         tags=b"".join(part.tag + b"\n" for part in parts),
         sizes_bytes=[part.size_bytes for part in parts],
         attributes=common_attributes(parts) if parts else {},
-        extents=[part.extents for part in parts],
+        extents=b"".join(part.extents for part in parts),
+        lengths=[len(part.extents) for part in parts],
         external=bytes(part.external for part in parts),
         counts=[part.extent_count for part in parts],
         content_hash=parts[0].content_hash if len(parts) == 1 else None,
