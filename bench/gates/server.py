@@ -26,7 +26,7 @@ from blake3 import blake3
 
 from corpus import INPUT, OUTPUT_REPO, incompressible, listed_key
 from gates.cells import GATE_SCALE
-from sidegate.app import tune_threads
+from sidegate.app import tune_process
 from sidegate.gateway.general import GeneralNamespace
 from sidegate.gateway.serving import Options, running_gateway
 from sidegate.gateway.session import JobSession
@@ -120,7 +120,7 @@ def main(arguments: list[str], more_operations: Operations | None = None) -> Non
         # A collection would fall into one cell in one run and into another in the next.
         gc.disable()
     else:
-        tune_threads()
+        tune_process()
     with Store.open(directory) as store, Store.open(durable_directory, durability="disk") as durable:
         operations = {**operations_of(store, commit), **(more_operations or {})}
         loops.run(serve(store, commit, durable, operations))

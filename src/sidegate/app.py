@@ -24,7 +24,7 @@ from sidegate.fleet import (
     shared_activity,
     supervise,
 )
-from sidegate.fleet import tune_threads as tune_threads
+from sidegate.fleet import tune_process as tune_process
 from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
@@ -258,7 +258,7 @@ def serve(store: Store, settings: ServeSettings, on_ready: Callable[[str], None]
     Raises Denied (see `check_exposure`), Unavailable when the address is taken.
     """
     check_exposure(settings)
-    tune_threads()
+    tune_process()
     if settings.workers > 1:
         _supervise(store, settings, on_ready)
     else:

@@ -29,6 +29,7 @@ from sidegate.gateway.serving import Elsewhere, Options, running_gateway
 from sidegate.gateway.session import JobSession
 from sidegate.gateway.traffic import Traffic
 from sidegate.http import loops
+from sidegate.http.descriptors import raise_limit
 from sidegate.http.handover import Adoption
 from sidegate.http.supervisor import COLUMNS, ENDED, TAKEN, Supervisor, listen
 from sidegate.http.tally import Tally
@@ -79,9 +80,10 @@ class Order:
         return cls(**values, session=SessionOrder(**session) if session is not None else None)
 
 
-def tune_threads() -> None:
-    """Keep the event loop responsive beside threads that hash."""
+def tune_process() -> None:
+    """Keep the event loop responsive beside threads that hash, and give it descriptors for its connections."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    raise_limit()
 
 
 # -- in the process that has the fleet ------------------------------------------
@@ -226,7 +228,7 @@ class Place:
 def serve_as_worker(place: Place, order_text: str) -> None:
     """Serve what the supervisor hands over, until it ends or SIGTERM comes; see `worker`."""
     order = Order.decode(order_text)
-    tune_threads()
+    tune_process()
     row = Tally(place.tally_fd, place.count, COLUMNS + CELLS).rows[place.number - 1]
     with Store.open(Path(order.directory), durability=order.durability) as store:
         namespace = _namespace(store, order.session)

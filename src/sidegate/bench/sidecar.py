@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sidegate.app import SIDECAR_GRACE_SECONDS, tune_threads
+from sidegate.app import SIDECAR_GRACE_SECONDS, tune_process
 from sidegate.gateway.serving import Options, running_gateway
 from sidegate.gateway.session import JobSession
 from sidegate.http import loops
@@ -40,7 +40,7 @@ async def serve(store: Store, inputs: dict[str, str]) -> None:
 def main(arguments: list[str]) -> None:
     """Run in this process."""
     store, inputs = arguments
-    tune_threads()
+    tune_process()
     with Store.open(Path(store)) as opened:
         loops.run(serve(opened, json.loads(inputs)))
 

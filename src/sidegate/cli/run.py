@@ -103,14 +103,14 @@ def _read_spec(path: str) -> str:
 
 
 def _run(store: Store, text: str, out_policy: str | None, workers: int, *, quiet: bool) -> JobRecord:
-    from sidegate.app import SidecarSettings, session_opener, tune_threads
+    from sidegate.app import SidecarSettings, session_opener, tune_process
     from sidegate.pps.abandoned import settle_abandoned
     from sidegate.pps.jobs import RunSetting, run_job
     from sidegate.pps.spark.configuration import SparkConfiguration
     from sidegate.pps.spark.connectors import ConnectorCache, cache_root
     from sidegate.pps.spec import parse_spec
 
-    tune_threads()
+    tune_process()
     settle_abandoned(store)
     loop, parser = choose_http(os.environ)
     opener = session_opener(store, SidecarSettings(loop=loop, parser=parser, workers=workers))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidegate.http.budget import Budget
+from sidegate.http.descriptors import within_descriptors
 from sidegate.http.limits import Limits
 from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.loops import select_parser
@@ -62,9 +63,8 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         parsers = select_parser(backend)
-        service = Service(
-            handler, limits or Limits(), reject, parsers, clock, loop, shortcut=shortcut, budget=budget
-        )
+        bounds = within_descriptors(limits or Limits())
+        service = Service(handler, bounds, reject, parsers, clock, loop, shortcut=shortcut, budget=budget)
         if sockets:
             (given,) = sockets
             listener = await loop.create_server(lambda: PlainConnection(service), sock=given, backlog=BACKLOG)
@@ -97,7 +97,7 @@ class Server:
         parsers = select_parser(backend)
         service = Service(
             handler,
-            limits or Limits(),
+            within_descriptors(limits or Limits()),
             reject,
             parsers,
             clock,
