@@ -81,7 +81,7 @@ class Order:
 
 
 def tune_process() -> None:
-    """Keep the event loop responsive beside threads that hash, and give it descriptors for its connections."""
+    """Keep the loop responsive beside threads, and give it descriptors."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     raise_limit()
 
