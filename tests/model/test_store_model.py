@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from pfs.samples import HOUR_US, Clock, crash, extents_of, noise, put
 from sidegate.errors import NotFound
-from sidegate.pfs import chunks, cutting, extent_lists, nodes, staged_rows
+from sidegate.pfs import chunks, cutting, extent_lists, nodes, open_packs, staged_rows
 from sidegate.pfs.checking import check
 from sidegate.pfs.collection import collect
 from sidegate.pfs.commits import Commit
@@ -49,7 +49,7 @@ SMALL = {
     (nodes, "TARGET_NODE_BYTES"): 400,
     (nodes, "MAX_NODE_BYTES"): 1000,
     (chunks, "PACK_BYTES"): 6000,
-    (chunks, "OPEN_PACKS"): 4,
+    (open_packs, "OPEN_PACKS"): 4,
     (staged_rows, "_PAGE"): 3,
 }
 

@@ -16,6 +16,7 @@ from sidegate.pfs.checking import check
 from sidegate.pfs.compression import RAW
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_rebuilding import rebuild_index
+from sidegate.pfs.recovery import recover_abandoned
 from sidegate.pfs.store import Store
 
 
@@ -133,7 +134,7 @@ def dead(store: Store, directory: Path) -> Store:
 def test_what_is_recovered_is_stored_once(store: Store, other: Store, dead: Store, adds: bool) -> None:
     del dead
     assert knows(store)
-    assert other.chunks.recover_abandoned() == 1
+    assert recover_abandoned(other.chunks) == 1
     if adds:
         add(store)
     assert put_again(store, noise(1000)) == put_again(other, noise(1000)) == 0
@@ -156,7 +157,7 @@ def test_what_a_repair_indexes_is_stored_once(
 
 def test_who_recovers_knows_nothing_of_before(store: Store, dead: Store) -> None:
     del dead
-    assert store.chunks.recover_abandoned() == 1
+    assert recover_abandoned(store.chunks) == 1
     assert not knows(store)
     assert put_again(store, noise(1000)) == 0
 

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, func, select, update
 from pfs.samples import Clock, crash, noise, pack_files, undo_transaction
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs import chunks as chunks_module
+from sidegate.pfs import open_packs
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.packs import PackMissing, PackRecord, PackWriter, decode_records
+from sidegate.pfs.recovery import recover_abandoned
+from sidegate.pfs.relocation import relocate
 from sidegate.pfs.store import Store
 
 
@@ -164,11 +167,11 @@ def test_lists_are_stored_as_they_are(store: Store) -> None:
 
 def test_few_packs_stay_open(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 100)
-    monkeypatch.setattr(chunks_module, "OPEN_PACKS", 3)
+    monkeypatch.setattr(open_packs, "OPEN_PACKS", 3)
     ids = [store.chunks.put(noise(200, n)) for n in range(10)]
     flush(store)
     assert [store.chunks.get(chunk) for chunk in ids] == [noise(200, n) for n in range(10)]
-    assert len(store.chunks._open_packs) == 3
+    assert len(store.chunks.packs) == 3
 
 
 def test_two_processes_share_chunks(directory: Path) -> None:
@@ -187,7 +190,7 @@ def test_a_live_process_is_not_recovered(directory: Path) -> None:
         chunk = first.chunks.put(b"first")
         flush(first)
         with Store.open(directory) as second:
-            assert second.chunks.recover_abandoned() == 0
+            assert recover_abandoned(second.chunks) == 0
         later = first.chunks.put(b"later")
         flush(first)
         assert first.chunks.get(chunk) == b"first"
@@ -236,7 +239,7 @@ def test_relocated_chunks_are_found_in_the_new_pack(directory: Path) -> None:
         ids = [store.chunks.put(plain) for plain in (noise(30_000), b"text " * 900)]
     with Store.open(directory) as store:
         old = pack_name(store, ids[0])
-        store.chunks.relocate(old, [record_of(store, chunk) for chunk in ids])
+        relocate(store.chunks, old, [record_of(store, chunk) for chunk in ids])
         new = pack_name(store, ids[0])
         assert new != old
         assert store.chunks.get(ids[0]) == noise(30_000)
@@ -252,7 +255,7 @@ def test_a_damaged_chunk_is_not_relocated(directory: Path) -> None:
             file.seek(location.offset)
             file.write(b"damage")
         with pytest.raises(Corrupt, match="damaged"):
-            store.chunks.relocate(location.pack.path.stem, [record_of(store, chunk)])
+            relocate(store.chunks, location.pack.path.stem, [record_of(store, chunk)])
         assert pack_name(store, chunk) == location.pack.path.stem
 
 
@@ -267,7 +270,7 @@ def test_a_reader_whose_pack_was_removed_looks_again(directory: Path) -> None:
         def meanwhile(self: ChunkStore, name: str, *place: int) -> object:
             if not moved:
                 moved.append(name)
-                collector.chunks.relocate(old.stem, [record_of(collector, chunk)])
+                relocate(collector.chunks, old.stem, [record_of(collector, chunk)])
                 old.unlink()
             return lookup(self, name, *place)
 

@@ -7,6 +7,7 @@ from sidegate.errors import Corrupt
 from sidegate.pfs import remembered_places
 from sidegate.pfs.pack_files import pack_path
 from sidegate.pfs.packs import PackRecord
+from sidegate.pfs.relocation import relocate
 from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.store import Store
 
@@ -54,8 +55,8 @@ def test_a_chunk_that_moved_is_found(store: Store, monkeypatch: pytest.MonkeyPat
     name = old.pack.path.stem
     records = [PackRecord(chunk, old.offset, old.stored_bytes, old.plain_bytes, old.encoding)]
     monkeypatch.setattr(store.chunks, "_writer", None)  # as if another process had written the pack
-    store.chunks.relocate(name, records)
-    store.chunks.close_pack(name)
+    relocate(store.chunks, name, records)
+    store.chunks.packs.close(name)
     pack_path(store.directory / "packs", name).unlink()
     queries = count_queries(store, monkeypatch)
     assert places.get(chunk) == b"moves"

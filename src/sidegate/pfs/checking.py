@@ -19,6 +19,7 @@ from sidegate.pfs.commits import Commit
 from sidegate.pfs.files import FileRecord, decode_record
 from sidegate.pfs.index_checking import IndexCheck
 from sidegate.pfs.index_rebuilding import rebuild_index
+from sidegate.pfs.recovery import recover_abandoned
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree_checking import Loss, TreeCheck
 from sidegate.pfs.uploads import IS_OPEN
@@ -70,7 +71,7 @@ def check(store: Store, *, quick: bool = False, repair: bool = False) -> CheckRe
     Conflict while a collection or another check runs.
     """
     with store.locks.holding(LOCK):
-        store.chunks.recover_abandoned()
+        recover_abandoned(store.chunks)
         report = _Check(store, quick).run()
         if repair and not report.clean:
             rebuild_index(store)

@@ -8,46 +8,38 @@ Puts a chunk once however often it comes, finds it again, reads it.  What is put
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
-from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, select, update
 
 from sidegate.errors import Corrupt, Unavailable
 from sidegate.pfs.absent_chunks import AbsentChunks
 from sidegate.pfs.catalog.database import note_change
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.changes import INDEX_SCOPE, Changes
-from sidegate.pfs.chunk_rows import CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES, index_row
+from sidegate.pfs.chunk_rows import CONDEMNED_OF_MANY, PLACE_OF_ONE, PLACES
 from sidegate.pfs.compression import RAW, SampleHabit, decode_payload, encode_payload
 from sidegate.pfs.disk import explained_disk_errors
-from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh, take_number
+from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fresh
 from sidegate.pfs.ids import Buffer, ChunkId
+from sidegate.pfs.open_packs import Location, OpenPacks
 from sidegate.pfs.pack_files import pack_path, sync_pack
 from sidegate.pfs.pack_rows import mark_sealed, register_packs
 from sidegate.pfs.packs import (
     PACK_BYTES,
-    PackFile,
     PackMissing,
     PackRecord,
     PackWriter,
     Payload,
-    payload_holds,
-    recover,
 )
 from sidegate.pfs.plain_cache import PlainCache
 from sidegate.pfs.write_back import write_back
 
 if TYPE_CHECKING:
     from sidegate.pfs.catalog.database import Database
-
-OPEN_PACKS = 128
-"""Packs kept open for reading; their descriptors close when unused."""
 
 PLAIN_CACHE_BYTES = 32 << 20
 """Decompressed chunks kept, so that small ranges do not decompress 1 MiB each."""
@@ -57,22 +49,6 @@ LIST_BYTES = 1 << 20
 beginning another takes 0.7 ms (Zen 4, ext4, 2026-11): the next body waits for that instead."""
 
 _LOOKUP_BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a chunk's payload lies."""
-
-    pack: PackFile
-    offset: int
-    stored_bytes: int
-    plain_bytes: int
-    encoding: int
-
-    @property
-    def raw(self) -> bool:
-        """Whether the payload is the plain bytes."""
-        return self.encoding == RAW
 
 
 class ChunkStore:
@@ -94,7 +70,8 @@ class ChunkStore:
         self._flushing_sealed: list[PackWriter] = []
         self._flushing_packs: dict[str, int] = {}
         self._pack_ids: dict[str, int] = {}
-        self._open_packs: OrderedDict[str, PackFile] = OrderedDict()
+        self.packs = OpenPacks(directory)
+        """Those that are open for reading."""
         self._plain = PlainCache(PLAIN_CACHE_BYTES)
 
     def attach(self, database: Database, changes: Changes) -> None:
@@ -236,9 +213,23 @@ class ChunkStore:
             mark_sealed(connection, sealed)
             self._flushing_sealed = [writer for writer in self._flushing_sealed if writer.name in sealed]
 
+    def append_copy(self, record: PackRecord, payload: bytes) -> tuple[str, PackRecord]:
+        """Write a chunk once more; return in which pack and where.  The index names the other one."""
+        with self._lock:
+            writer = self._writable_pack()
+            return writer.name, writer.append(record.chunk, record.encoding, (payload,), record.plain_bytes)
+
+    def writes_to(self, pack: str) -> bool:
+        """Whether this process has a pack open for writing."""
+        return self._writer is not None and pack == self._writer.name
+
     def merge_index(self) -> None:
         """Have all index rows in `chunks`, also those that other processes wrote until now."""
         self.database.write(merge_fresh)
+        self.forget_index()
+
+    def forget_index(self) -> None:
+        """Note that rows came into the index, or went, by another way than by being put."""
         self._fresh.forget()
 
     def index_flushed(self) -> None:
@@ -291,7 +282,7 @@ class ChunkStore:
             self.sync()
             self._closing = True
             self.database.write(lambda connection: None)
-        self._open_packs.clear()
+        self.packs.clear()
 
     # -- reading ---------------------------------------------------------
 
@@ -347,19 +338,7 @@ class ChunkStore:
         self._locate_indexed(merged, found)
 
     def _location(self, name: str, offset: int, stored: int, plain: int, encoding: int) -> Location:
-        return Location(self.pack(name), offset, stored, plain, encoding)
-
-    def pack(self, name: str) -> PackFile:
-        """Return a pack, opened for reading; raises PackMissing."""
-        with self._lock:
-            pack = self._open_packs.get(name)
-            if pack is None:
-                pack = self._open_packs[name] = PackFile.open(pack_path(self.directory, name))
-                if len(self._open_packs) > OPEN_PACKS:
-                    self._open_packs.popitem(last=False)
-            else:
-                self._open_packs.move_to_end(name)
-            return pack
+        return Location(self.packs.get(name), offset, stored, plain, encoding)
 
     def load(self, chunk: ChunkId, location: Location) -> bytes:
         """Return a chunk's plain bytes, from the cache where it was compressed."""
@@ -379,77 +358,6 @@ class ChunkStore:
         if blake3(plain).digest() != chunk:
             raise damaged(chunk, location.pack.path.stem)
         return plain
-
-    # -- recovery --------------------------------------------------------
-
-    def recover_abandoned(self) -> int:
-        """Seal packs whose writer died and index their chunks; return how many.
-
-        A pack that the catalog has never heard of holds nothing acknowledged;
-        collection removes it.  One that is missing or damaged stays unsealed,
-        for `checking` to report.
-        """
-        with self.database.read() as connection:
-            unsealed = connection.execute(select(PACKS.c.name).where(~PACKS.c.sealed)).scalars().all()
-        recovered = 0
-        for name in unsealed:
-            if self._writer is not None and name == self._writer.name:
-                continue
-            try:
-                records = recover(pack_path(self.directory, name))
-            except Corrupt:
-                continue
-            if records is not None:
-                self.database.write(self._adoption(name, records))
-                self._fresh.forget()
-                recovered += 1
-        return recovered
-
-    def relocate(self, pack: str, records: list[PackRecord]) -> None:
-        """Copy chunks out of `pack` and point the index at the copies, durably.
-
-        Raises Corrupt, with the index as it was, when one is damaged.
-        """
-        source = PackFile.open(pack_path(self.directory, pack))
-        copies: list[tuple[str, PackRecord]] = []
-        for record in records:
-            payload = source.read(record.offset, record.stored_bytes)
-            if not payload_holds(record, payload):
-                raise damaged(record.chunk, pack)
-            with self._lock:
-                writer = self._writable_pack()
-                copy = writer.append(record.chunk, record.encoding, (payload,), record.plain_bytes)
-            copies.append((writer.name, copy))
-        self.database.write(lambda connection: self._repoint(connection, pack, copies), durable=True)
-
-    def close_pack(self, name: str) -> None:
-        """Stop reading from a pack that is about to be removed."""
-        with self._lock:
-            self._open_packs.pop(name, None)
-
-    def _repoint(self, connection: Connection, pack: str, copies: list[tuple[str, PackRecord]]) -> None:
-        ids = register_packs(connection, {pack} | {name for name, _ in copies}, self.clock())
-        statement = (
-            update(CHUNKS)
-            .where(CHUNKS.c.id == bindparam("chunk"), CHUNKS.c.pack == ids[pack])
-            .values(pack=bindparam("new_pack"), offset=bindparam("new_offset"))
-        )
-        rows = [
-            {"chunk": copy.chunk, "new_pack": ids[name], "new_offset": copy.offset} for name, copy in copies
-        ]
-        connection.execute(statement, rows)
-
-    def _adoption(self, name: str, records: list[PackRecord]) -> Callable[[Connection], None]:
-        def adopt(connection: Connection) -> None:
-            merge_fresh(connection)
-            pack = register_packs(connection, (name,), self.clock())[name]
-            if records:
-                rows = [index_row(pack, record) for record in records]
-                connection.execute(insert(CHUNKS).on_conflict_do_nothing(index_elements=["id"]), rows)
-                take_number(connection, pack)
-            mark_sealed(connection, (name,))
-
-        return adopt
 
 
 def damaged(chunk: ChunkId, pack: str) -> Corrupt:

@@ -29,6 +29,8 @@ from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
 from sidegate.pfs.pack_files import is_abandoned, pack_path, written_us
 from sidegate.pfs.packs import PackFile, PackRecord, read_index
+from sidegate.pfs.recovery import recover_abandoned
+from sidegate.pfs.relocation import relocate
 from sidegate.pfs.reserve import COLLECTION_BYTES
 from sidegate.pfs.store import Store
 from sidegate.pfs.uploads import delete_parts_of_finished, delete_uploads
@@ -110,7 +112,7 @@ class _Collection:
     def run(self) -> CollectionReport:
         report = self.report
         report.bytes_before = _disk_bytes(self._packs)
-        self._store.chunks.recover_abandoned()
+        recover_abandoned(self._store.chunks)
         self._store.chunks.merge_index()
         self._drop_attempts()
         report.uploads_dropped += self._database.write(self._drop_uploads)
@@ -251,7 +253,7 @@ class _Collection:
                 if not self._has_room(pack.live_bytes):
                     self.report.packs_postponed += 1
                     return
-                self._store.chunks.relocate(pack.name, self._records(pack))
+                relocate(self._store.chunks, pack.name, self._records(pack))
                 self.report.packs_rewritten += 1
             elif pack.chunk_count:
                 return
@@ -259,7 +261,7 @@ class _Collection:
             self.report.damaged_packs += (pack.name,)
             return
         if self._database.write(lambda connection: _forget_pack(connection, pack.id)):
-            self._store.chunks.close_pack(pack.name)
+            self._store.chunks.packs.close(pack.name)
             pack_path(self._packs, pack.name).unlink(missing_ok=True)
             self.report.packs_removed += 1
 

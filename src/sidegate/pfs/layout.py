@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sidegate.pfs.chunks import ChunkStore, Location
+from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.extent_lists import load_extents
 from sidegate.pfs.extents import Extent
 from sidegate.pfs.files import ExtentList, FileRecord
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.open_packs import Location
 from sidegate.pfs.packs import PackFile
 
 MAX_EXTENTS = 16384

@@ -60,7 +60,7 @@ class RememberedPlaces:
         return self._read(chunk, place)
 
     def _read(self, chunk: ChunkId, place: _Place) -> bytes:
-        payload = self._chunks.pack(place.pack).read(place.offset, place.stored_bytes)
+        payload = self._chunks.packs.get(place.pack).read(place.offset, place.stored_bytes)
         plain = decode_payload(place.encoding, payload, place.plain_bytes)
         if blake3(plain).digest() != chunk:
             raise damaged(chunk, place.pack)

@@ -45,6 +45,7 @@ from sidegate.pfs.layout import Layout, Slice, file_layout
 from sidegate.pfs.locks import LockDirectory
 from sidegate.pfs.publish import Publication, Publisher
 from sidegate.pfs.reading import read_bytes, read_slices
+from sidegate.pfs.recovery import recover_abandoned
 from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.repos import Repos
 from sidegate.pfs.reserve import OPENING_BYTES, RemovalRoom, Reserve
@@ -137,7 +138,7 @@ class Store:
         while True:
             try:
                 store = cls(directory, durability, clock)
-                store.chunks.recover_abandoned()
+                recover_abandoned(store.chunks)
             except StorageFull:
                 if not reserve.lend(OPENING_BYTES):
                     raise
