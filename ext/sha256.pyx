@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True, freethreading_compatible=True
-"""SHA-256 of two streams at once; `sidegate/native/pure/sha256.py` defines what it does.
+"""SHA-256 of two or three streams at once; `sidegate/native/pure/sha256.py` defines what it does.
 
 Where the processor has no SHA instructions of the kind that `sha256_lanes.h`
 knows, hashlib does the work here as well.
@@ -12,7 +12,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from sidegate.native.pure.sha256 import Sha256 as PortableSha256
-from sidegate.native.pure.sha256 import update_both as portable_update_both
+from sidegate.native.pure.sha256 import MOST_TOGETHER
+from sidegate.native.pure.sha256 import update_together as portable_update_together
 
 
 cdef extern from "sha256_lanes.h":
@@ -22,10 +23,15 @@ cdef extern from "sha256_lanes.h":
         uint32_t* first_state, const uint8_t* first_blocks,
         uint32_t* second_state, const uint8_t* second_blocks, size_t count
     ) noexcept nogil
+    void sha256_three(uint32_t** states, const uint8_t** starts, size_t count) noexcept nogil
 
 cdef enum:
     BLOCK_BYTES = 64
     WORDS = 8
+    STREAMS = 3
+
+if STREAMS != MOST_TOGETHER:
+    raise ImportError("the compiled SHA-256 takes another number of streams than sidegate.native.pure.sha256")
 
 # As in the gear scan: whoever lets go of the GIL may wait a switch interval for it.
 # 64 KiB take 36 us alone (Zen 4, 2026-11); bodies up to there are hashed on the loop.
@@ -91,22 +97,29 @@ cdef void update_one(Stream* stream, Bytes data) noexcept nogil:
     rest(stream, &data)
 
 
-cdef void update_two(Stream* first, Bytes first_data, Stream* second, Bytes second_data) noexcept nogil:
-    cdef Py_ssize_t common
-    fill(first, &first_data)
-    fill(second, &second_data)
-    common = min(first_data.count, second_data.count) // BLOCK_BYTES
-    if common:
-        sha256_two(first.state, first_data.at, second.state, second_data.at, common)
+cdef void update_all(Stream* streams, Bytes* data, int count) noexcept nogil:
+    """Take bytes into each of one to three streams, side by side as far as all go, then one after another."""
+    cdef uint32_t* states[STREAMS]
+    cdef const uint8_t* starts[STREAMS]
+    cdef Py_ssize_t common = 0
+    cdef int i
+    for i in range(count):
+        fill(&streams[i], &data[i])
+        states[i], starts[i] = streams[i].state, data[i].at
+        common = data[i].count if i == 0 else min(common, data[i].count)
+    common //= BLOCK_BYTES
+    if common and count > 1:
+        if count == STREAMS:
+            sha256_three(states, starts, common)
+        else:
+            sha256_two(states[0], starts[0], states[1], starts[1], common)
         common *= BLOCK_BYTES
-        first.length_bytes += common
-        first_data.at += common
-        first_data.count -= common
-        second.length_bytes += common
-        second_data.at += common
-        second_data.count -= common
-    rest(first, &first_data)
-    rest(second, &second_data)
+        for i in range(count):
+            streams[i].length_bytes += common
+            data[i].at += common
+            data[i].count -= common
+    for i in range(count):
+        rest(&streams[i], &data[i])
 
 
 cdef void end(Stream* stream, uint8_t* digest) noexcept nogil:
@@ -156,28 +169,31 @@ cdef class LaneSha256:
         return (<const char*>digest)[: 4 * WORDS]
 
 
-def lane_update_both(LaneSha256 first not None, first_data, LaneSha256 second not None, second_data, /):
-    cdef Py_buffer first_view, second_view
-    cdef Stream first_stream, second_stream
-    if first is second:
-        raise ValueError("two streams are needed: first and second are one")
-    PyObject_GetBuffer(first_data, &first_view, PyBUF_SIMPLE)
+def lane_update_together(streams, pieces, /):
+    cdef Py_buffer[STREAMS] views
+    cdef Stream[STREAMS] copies
+    cdef Bytes[STREAMS] data
+    cdef int count = len(streams), held = 0, i
+    if not 0 < count <= STREAMS or len(pieces) != count:
+        raise ValueError(f"one to {STREAMS} streams and as many pieces: got {len(streams)} and {len(pieces)}")
+    if len({id(stream) for stream in streams}) != count:
+        raise ValueError("a stream is there twice")
     try:
-        PyObject_GetBuffer(second_data, &second_view, PyBUF_SIMPLE)
-        first_stream, second_stream = first.stream, second.stream
-        try:
-            with nogil:
-                update_two(
-                    &first_stream, Bytes(<const uint8_t*>first_view.buf, first_view.len),
-                    &second_stream, Bytes(<const uint8_t*>second_view.buf, second_view.len),
-                )
-        finally:
-            PyBuffer_Release(&second_view)
+        for i in range(count):
+            PyObject_GetBuffer(pieces[i], &views[i], PyBUF_SIMPLE)
+            held += 1
+            data[i] = Bytes(<const uint8_t*>views[i].buf, views[i].len)
+        for i in range(count):
+            copies[i] = (<LaneSha256?>streams[i]).stream
+        with nogil:
+            update_all(copies, data, count)
     finally:
-        PyBuffer_Release(&first_view)
-    first.stream, second.stream = first_stream, second_stream
+        for i in range(held):
+            PyBuffer_Release(&views[i])
+    for i in range(count):
+        (<LaneSha256>streams[i]).stream = copies[i]
 
 
 pairs = sha256_lanes_work() != 0
 Sha256 = LaneSha256 if pairs else PortableSha256
-update_both = lane_update_both if pairs else portable_update_both
+update_together = lane_update_together if pairs else portable_update_together

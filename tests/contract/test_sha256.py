@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidegate.native import select
+from sidegate.native import MOST_TOGETHER, select
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sha256.json").read_text("utf-8"))
 PROCESSOR = Path("/proc/cpuinfo")
 TWINS = ["native", "pure"]
 BLOCK_BYTES = 64
+COUNTS = range(1, MOST_TOGETHER + 1)
 
 
 def load(name: str) -> Any:
@@ -47,6 +48,7 @@ def test_two_at_once_where_the_processor_can() -> None:
         pytest.skip("what this processor can is not known here")
     assert load("native").pairs is ("sha_ni" in PROCESSOR.read_text("utf-8").split())
     assert load("pure").pairs is False
+    assert load("native").MOST_TOGETHER == load("pure").MOST_TOGETHER == 3
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: f"{case['text'][:8]}-{case['times']}")
@@ -55,10 +57,12 @@ def test_published_digests(twin: Any, case: dict[str, Any]) -> None:
     assert digest_of(twin, data) == expected
     if len(data) < 2000:
         assert digest_of(twin, *(data[i : i + 1] for i in range(len(data)))) == expected
-    first, second = twin.Sha256(), twin.Sha256()
-    twin.update_both(first, data, second, b"with company " + data)
-    assert first.digest() == expected
-    assert second.digest() == hashlib.sha256(b"with company " + data).digest()
+    for company in COUNTS:
+        streams = [twin.Sha256() for _ in range(company)]
+        twin.update_together(streams, [data, b"with company " + data, data][:company])
+        assert streams[0].digest() == streams[-1 if company == 3 else 0].digest() == expected
+        if company > 1:
+            assert streams[1].digest() == hashlib.sha256(b"with company " + data).digest()
 
 
 @pytest.mark.parametrize("length", range(3 * BLOCK_BYTES + 2))
@@ -72,35 +76,47 @@ def test_every_length_around_a_block(twin: Any, length: int) -> None:
 
 @given(
     name=st.sampled_from(TWINS),
-    lengths=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=8),
+    count=st.sampled_from(COUNTS),
+    lengths=st.lists(st.tuples(*[st.integers(0, 300)] * 3), max_size=8),
     seed=st.integers(0, 1 << 32),
 )
-def test_two_streams_split_anywhere(name: str, lengths: list[tuple[int, int]], seed: int) -> None:
+def test_streams_split_anywhere(
+    name: str, count: int, lengths: list[tuple[int, int, int]], seed: int
+) -> None:
     twin, random = load(name), Random(seed)
-    streams, definitions = [twin.Sha256(), twin.Sha256()], [hashlib.sha256(), hashlib.sha256()]
-    for both in lengths:
-        pieces = [random.randbytes(length) for length in both]
+    streams, definitions = (
+        [twin.Sha256() for _ in range(count)],
+        [hashlib.sha256() for _ in range(count)],
+    )
+    for each_length in lengths:
+        pieces = [random.randbytes(length) for length in each_length[:count]]
         if random.random() < 0.3:
             for stream, piece in zip(streams, pieces, strict=True):
                 stream.update(piece)
         else:
-            twin.update_both(streams[0], pieces[0], streams[1], pieces[1])
+            twin.update_together(streams, pieces)
         for definition, piece in zip(definitions, pieces, strict=True):
             definition.update(piece)
         # Asking changes nothing.
         assert [stream.digest() for stream in streams] == [each.digest() for each in definitions]
 
 
-@pytest.mark.parametrize("lengths", [(1 << 20, 1 << 20), (1 << 20, 100), (70_001, 1 << 20), (0, 70_001)])
-def test_long_pieces_at_odd_addresses(twin: Any, lengths: tuple[int, int]) -> None:
+LONG = [
+    *[(1 << 20, 1 << 20), (1 << 20, 100), (70_001, 1 << 20), (0, 70_001)],
+    *[(1 << 20, 1 << 20, 1 << 20), (70_001, 1 << 20, 200_000), (1 << 20, 0, 70_001), (1 << 20, 70_001, 64)],
+]
+
+
+@pytest.mark.parametrize("lengths", LONG)
+def test_long_pieces_at_odd_addresses(twin: Any, lengths: tuple[int, ...]) -> None:
     """Long enough for the GIL to be let go of."""
     pieces = [memoryview(bytearray(Random(n).randbytes(n + 3)))[3:] for n in lengths]
-    first, second = twin.Sha256(), twin.Sha256()
-    twin.update_both(first, pieces[0], second, pieces[1])
-    assert [first.digest(), second.digest()] == [hashlib.sha256(piece).digest() for piece in pieces]
+    streams = [twin.Sha256() for _ in lengths]
+    twin.update_together(streams, pieces)
+    assert [stream.digest() for stream in streams] == [hashlib.sha256(piece).digest() for piece in pieces]
     alone = twin.Sha256()
     alone.update(pieces[0])
-    assert alone.digest() == first.digest()
+    assert alone.digest() == streams[0].digest()
 
 
 def test_a_length_in_bits_beyond_32_bits(twin: Any) -> None:
@@ -124,17 +140,33 @@ def test_any_contiguous_buffer(twin: Any, buffer: Callable[[bytes], Any]) -> Non
 def test_what_is_no_contiguous_buffer_is_refused_and_nothing_taken(
     twin: Any, wrong: Any, error: type[Exception]
 ) -> None:
-    first, second = twin.Sha256(), twin.Sha256()
+    streams = [twin.Sha256() for _ in range(3)]
     with pytest.raises(error):
-        first.update(wrong)
-    for both in [(wrong, b"right"), (b"right", wrong)]:
+        streams[0].update(wrong)
+    for pieces in [(wrong, b"right", b"right"), (b"right", wrong, b"right"), (b"right", b"right", wrong)]:
         with pytest.raises(error):
-            twin.update_both(first, both[0], second, both[1])
-    assert first.digest() == second.digest() == hashlib.sha256().digest()
+            twin.update_together(streams, pieces)
+    assert {stream.digest() for stream in streams} == {hashlib.sha256().digest()}
 
 
-def test_one_stream_is_not_two(twin: Any) -> None:
-    stream = twin.Sha256()
-    with pytest.raises(ValueError, match="first and second are one"):
-        twin.update_both(stream, b"a", stream, b"b")
-    assert stream.digest() == hashlib.sha256().digest()
+@pytest.mark.parametrize("wrong", [(0, 0), (0, 1, 0), (0, 1, 1)])
+def test_one_stream_is_not_two(twin: Any, wrong: tuple[int, ...]) -> None:
+    streams = [twin.Sha256(), twin.Sha256()]
+    with pytest.raises(ValueError, match="a stream is there twice"):
+        twin.update_together([streams[place] for place in wrong], [b"a"] * len(wrong))
+    assert streams[0].digest() == streams[1].digest() == hashlib.sha256().digest()
+
+
+@pytest.mark.parametrize(("stream_count", "piece_count"), [(0, 0), (1, 0), (1, 2), (3, 2), (4, 4)])
+def test_there_are_as_many_pieces_as_streams_and_not_too_many(
+    twin: Any, stream_count: int, piece_count: int
+) -> None:
+    streams = [twin.Sha256() for _ in range(stream_count)]
+    with pytest.raises(ValueError, match=f"got {stream_count} and {piece_count}"):
+        twin.update_together(streams, [b"a"] * piece_count)
+    assert all(stream.digest() == hashlib.sha256().digest() for stream in streams)
+
+
+def test_other_objects_are_no_streams() -> None:
+    with pytest.raises((TypeError, AttributeError)):
+        load("native").update_together([load("native").Sha256(), hashlib.sha256()], [b"a", b"b"])

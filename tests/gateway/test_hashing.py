@@ -1,4 +1,4 @@
-"""Bodies hashed in pairs: every digest is right, whoever was hashed with whom."""
+"""Bodies hashed together: every digest is right, whoever was hashed with whom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidegate.gateway import hashing
-from sidegate.gateway.hashing import STEP_BYTES, HashStep, hash_alone, hash_together
+from sidegate.gateway.hashing import STEP_BYTES, TOGETHER_COUNT, HashStep, hash_together
 from sidegate.gateway.threads import GATHER_COUNT, WorkThreads
 from sidegate.native import Sha256
 
@@ -31,34 +31,31 @@ def step_of(lengths: list[int], seed: int) -> tuple[HashStep, bytes]:
 
 
 @pytest.fixture
-def pair_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much was hashed of each of two bodies at once, call by call."""
-    lengths: list[int] = []
-    update_both = hashing.update_both
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many bodies were hashed at once, and how much of each, call by call."""
+    calls: list[tuple[int, int]] = []
+    update_together = hashing.update_together
 
-    def counted(first: Sha256, first_data: memoryview, second: Sha256, second_data: memoryview) -> None:
-        assert len(first_data) == len(second_data)
-        lengths.append(len(first_data))
-        update_both(first, first_data, second, second_data)
+    def counted(streams: list[Sha256], pieces: list[memoryview]) -> None:
+        (length,) = {len(piece) for piece in pieces}
+        calls.append((len(streams), length))
+        update_together(streams, pieces)
 
-    monkeypatch.setattr(hashing, "update_both", counted)
-    return lengths
-
-
-@given(first=LENGTHS, second=LENGTHS)
-def test_pieces_of_any_lengths(first: list[int], second: list[int]) -> None:
-    (one, one_digest), (other, other_digest) = step_of(first, 1), step_of(second, 2)
-    hash_together(one, other)
-    assert (one.hasher.digest(), other.hasher.digest()) == (one_digest, other_digest)
-    alone, digest = step_of(first, 1)
-    hash_alone(alone)
-    assert alone.hasher.digest() == digest
+    monkeypatch.setattr(hashing, "update_together", counted)
+    return calls
 
 
-def test_side_by_side_as_far_as_both_go(pair_lengths: list[int]) -> None:
-    one, other = step_of([STEP_BYTES + 100, 50], 1)[0], step_of([200, 2 * STEP_BYTES], 2)[0]
-    hash_together(one, other)
-    assert pair_lengths == [200, STEP_BYTES - 100, 50]
+@given(lengths=st.lists(LENGTHS, min_size=1, max_size=TOGETHER_COUNT))
+def test_pieces_of_any_lengths(lengths: list[list[int]]) -> None:
+    steps = [step_of(each, number) for number, each in enumerate(lengths)]
+    hash_together([step for step, _ in steps])
+    assert [step.hasher.digest() for step, _ in steps] == [digest for _, digest in steps]
+
+
+def test_side_by_side_as_far_as_any_two_go(shared: list[tuple[int, int]]) -> None:
+    lengths = [[STEP_BYTES + 100, 0, 50], [200, 2 * STEP_BYTES], [0, 300]]
+    hash_together([step_of(each, number)[0] for number, each in enumerate(lengths)])
+    assert shared == [(3, 200), (3, 100), (2, STEP_BYTES - 200), (2, 50)]
 
 
 class Queued:
@@ -96,19 +93,58 @@ class Queued:
         return open_step
 
 
-def test_work_that_waits_is_hashed_in_pairs_and_done_in_order(pair_lengths: list[int]) -> None:
+def test_work_that_waits_is_hashed_together_and_done_in_order(shared: list[tuple[int, int]]) -> None:
     queued = Queued()
-    steps = [step_of([1000 * (n + 1)], n) for n in range(3)]
-    names = ["first", "second", "third"]
+    names = ["first", "second", "third", "fourth"]
+    steps = [step_of([1000 * (n + 1)], n) for n in range(len(names))]
     works = [(name, queued.opening(name, step)) for name, (step, _) in zip(names, steps, strict=True)]
     with WorkThreads(1, "test") as threads:
         assert queued.run(threads, [*works, ("plain", None)]) == [*names, "plain"]
-    assert queued.events == ["open first", "open second", "first", "second", "open third", "third", "plain"]
-    assert pair_lengths == [1000]
+    opened, fourth = [f"open {name}" for name in names[:3]], ["open fourth", "fourth", "plain"]
+    assert queued.events == [*opened, *names[:3], *fourth]
+    assert shared == [(3, 1000), (2, 1000)]
     assert [step.hasher.digest() for step, _ in steps] == [digest for _, digest in steps]
 
 
-def test_last_blocks_are_hashed_in_pairs_and_told_together(pair_lengths: list[int]) -> None:
+def test_work_without_a_body_is_passed_over_and_keeps_its_place(shared: list[tuple[int, int]]) -> None:
+    queued = Queued()
+    steps = {name: step_of([1000], n)[0] for n, name in enumerate(("first", "third"))}
+    works = [(name, queued.opening(name, step)) for name, step in steps.items()]
+    with WorkThreads(1, "test") as threads:
+        queued.run(threads, [works[0], ("second", None), works[1]])
+    assert queued.events == ["open first", "open third", "first", "second", "third"]
+    assert shared == [(2, 1000)]
+
+
+def test_a_thread_takes_its_part_of_what_waits_and_no_more(shared: list[tuple[int, int]]) -> None:
+    """Of four that are under way two are for the other thread, however long that takes."""
+    all_are_queued, rest_is_done = threading.Event(), threading.Event()
+    steps = [step_of([1000], n) for n in range(3)]
+
+    def open_first() -> HashStep:
+        assert all_are_queued.wait(30)
+        return steps[0][0]
+
+    async def main(threads: WorkThreads) -> None:
+        first = asyncio.ensure_future(threads.run(lambda: None, opening=open_first))
+        blocker = asyncio.ensure_future(threads.run(lambda: rest_is_done.wait(30)))
+        await asyncio.sleep(0)
+        others = [threads.run(lambda: None, opening=lambda step=step: step) for step, _ in steps[1:]]
+        rest = asyncio.gather(*others)
+        await asyncio.sleep(0)
+        all_are_queued.set()
+        await first
+        await rest
+        rest_is_done.set()
+        assert await blocker
+
+    with WorkThreads(2, "test") as threads:
+        asyncio.run(main(threads))
+    assert shared == [(2, 1000)]
+    assert [step.hasher.digest() for step, _ in steps] == [digest for _, digest in steps]
+
+
+def test_last_blocks_are_hashed_together_and_told_together(shared: list[tuple[int, int]]) -> None:
     may_go = threading.Event()
     steps = [step_of([1000], n) for n in range(GATHER_COUNT)]
     done: list[int] = []
@@ -130,7 +166,7 @@ def test_last_blocks_are_hashed_in_pairs_and_told_together(pair_lengths: list[in
     with WorkThreads(1, "test") as threads:
         assert asyncio.run(main(threads)) == [GATHER_COUNT] * GATHER_COUNT
     assert done == list(range(GATHER_COUNT))
-    assert pair_lengths == [1000] * (GATHER_COUNT // 2)
+    assert shared == [(3, 1000)]
     assert [step.hasher.digest() for step, _ in steps] == [digest for _, digest in steps]
 
 

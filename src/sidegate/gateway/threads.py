@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from sidegate.gateway.hashing import HashStep, hash_alone, hash_together
+from sidegate.gateway.hashing import TOGETHER_COUNT, HashStep, hash_together
 from sidegate.scheduling import give_way, work_in_background
 
 T = TypeVar("T")
@@ -166,22 +166,29 @@ class WorkThreads:
 
         Where there is a thread for each, all are hashed alone: at the same time.
         """
-        step = work.open()
-        if step is None:
+        first = work.open()
+        if first is None:
             return
-        following = self._waiting(taken) if self._under_way > len(self._threads) else None
-        if following is not None:
-            taken.appendleft(following)
-        partner = following.open() if following is not None else None
+        opened, steps = [work], [first]
+        for follower in self._followers(taken):
+            step = follower.open()
+            if step is not None:
+                opened.append(follower)
+                steps.append(step)
         try:
-            if partner is None:
-                hash_alone(step)
-            else:
-                hash_together(step, partner)
+            hash_together(steps)
         except BaseException as raised:  # noqa: BLE001 - raised again where the work was given
-            work.fail(raised)
-            if following is not None and partner is not None:
-                following.fail(raised)
+            for one in opened:
+                one.fail(raised)
+
+    def _followers(self, taken: deque[_Work]) -> list[_Work]:
+        """Take what waits, no more than this thread's part of it; it stays first in `taken`."""
+        part = min(TOGETHER_COUNT, -(-self._under_way // len(self._threads)))
+        followers: list[_Work] = []
+        while len(followers) < part - 1 and (following := self._waiting(taken)) is not None:
+            followers.append(following)
+        taken.extendleft(reversed(followers))
+        return followers
 
     def _waiting(self, taken: deque[_Work]) -> _Work | None:
         """Take the work that is next, if there is any now."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sidegate.errors import Invalid
 from sidegate.native.framing import FramingError, FramingKind
+from sidegate.native.pure.sha256 import MOST_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from sidegate.native._load import Script
     from sidegate.native._page_scan import PageScan
     from sidegate.native._parts import PartCollector, collect_parts, scan_completion
-    from sidegate.native._sha256 import Sha256, update_both
+    from sidegate.native._sha256 import Sha256, update_together
 
 __all__ = [
+    "MOST_TOGETHER",
     "AwsChunkedDecoder",
     "Cursor",
     "FileHeads",
@@ -53,7 +55,7 @@ __all__ = [
     "render_names",
     "render_rows",
     "scan_completion",
-    "update_both",
+    "update_together",
 ]
 
 VARIABLE: Final = "SIDEGATE_NATIVE"
@@ -126,7 +128,7 @@ if not TYPE_CHECKING:
     PartCollector, collect_parts = _modules["parts"].PartCollector, _modules["parts"].collect_parts
     scan_completion = _modules["parts"].scan_completion
     FilePipe = _modules["file_pipe"].FilePipe
-    Sha256, update_both = _modules["sha256"].Sha256, _modules["sha256"].update_both
+    Sha256, update_together = _modules["sha256"].Sha256, _modules["sha256"].update_together
 
 
 def describe() -> Selection:

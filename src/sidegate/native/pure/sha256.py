@@ -1,4 +1,4 @@
-"""SHA-256 of two streams, one after the other: the definition, by hashlib.
+"""SHA-256 of a few streams, one after the other: the definition, by hashlib.
 
 `ext/sha256.pyx` must agree, and takes this where the processor cannot do better.
 """
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 from sidegate.native.pure.byte_view import byte_view
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 pairs: Final = False
+MOST_TOGETHER: Final = 3
 
 
 class Sha256:
@@ -33,10 +36,13 @@ class Sha256:
         return self._stream.digest()
 
 
-def update_both(first: Sha256, first_data: Buffer, second: Sha256, second_data: Buffer, /) -> None:
-    """Take more bytes into each of two streams."""
-    if first is second:
-        raise ValueError("two streams are needed: first and second are one")
-    first_view, second_view = byte_view(first_data), byte_view(second_data)
-    first.update(first_view)
-    second.update(second_view)
+def update_together(streams: Sequence[Sha256], pieces: Sequence[Buffer], /) -> None:
+    """Take more bytes into each of a few streams."""
+    count = len(streams)
+    if not 0 < count <= MOST_TOGETHER or len(pieces) != count:
+        raise ValueError(f"one to {MOST_TOGETHER} streams and as many pieces: got {count} and {len(pieces)}")
+    if len({id(stream) for stream in streams}) != count:
+        raise ValueError("a stream is there twice")
+    views = [byte_view(piece) for piece in pieces]
+    for stream, view in zip(streams, views, strict=True):
+        stream.update(view)
