@@ -32,6 +32,7 @@ from sidegate.gateway.publication import judge_output
 from sidegate.gateway.quiet import finish_quiet
 from sidegate.gateway.serving import (
     GRACE_SECONDS,
+    REMOVED_PACKS_SECONDS,
     GatewayThread,
     Options,
     address_taken,
@@ -315,6 +316,7 @@ def _supervise(store: Store, settings: ServeSettings, on_ready: Callable[[str], 
         if every is not None:
             action = partial(finish_quiet, store, every, shared_activity(tally))
             stack.enter_context(repeating(action, _round_seconds(every)))
+            stack.enter_context(repeating(store.chunks.packs.drop_removed, REMOVED_PACKS_SECONDS))
         supervisor.run(lambda: on_ready(_endpoint(*listeners[0].getsockname()[:2])))
 
 

@@ -185,10 +185,22 @@ def test_doctor_fails_for_a_library_that_does_not_load(run, monkeypatch) -> None
 
 def test_doctor_warns_of_few_descriptors(run, monkeypatch) -> None:
     resource = pytest.importorskip("resource")
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 4096))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 512))
     found = run("doctor", "--json")
     assert (found.code, found.row["checks"]["files"]["state"]) == (0, "warning")
-    assert "ulimit -n 4096" in run("doctor").out
+    assert "512 open at once" in run("doctor").out
+    assert "ulimit -Hn" in run("doctor").out
+
+
+def test_doctor_is_content_where_a_gateway_may_allow_itself_more(run, monkeypatch) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 4096))
+    assert run("doctor", "--json").row["checks"]["files"] == {
+        "state": "ok",
+        "text": "a gateway may have 4096 open at once",
+        "soft": 256,
+        "hard": 4096,
+    }
 
 
 def test_version_says_which_loops_are_active(bare_run) -> None:

@@ -45,3 +45,14 @@ def test_one_object_beyond_the_bound_is_kept_alone(resolved: ResolvedObject) -> 
     cache.put(ROOT, "b", resolved)
     cache.put(ROOT, "c", resolved)
     assert cache.get(ROOT, "a") is None
+
+
+def test_all_can_be_forgotten(resolved: ResolvedObject) -> None:
+    cache = ResolvedCache(limit_bytes=4 * resolved.memory_bytes)
+    for key in "abcd":
+        cache.put(ROOT, key, resolved)
+    cache.clear()
+    assert [cache.get(ROOT, key) for key in "abcd"] == [None] * 4
+    for key in "abcd":
+        cache.put(ROOT, key, resolved)
+    assert cache.get(ROOT, "d") is resolved

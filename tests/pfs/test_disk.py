@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from pfs.samples import commit_files, content, noise, put
-from sidegate.errors import Denied, SidegateError
+from sidegate.errors import Denied, SidegateError, Unavailable
 from sidegate.pfs.catalog.database import _explain
 from sidegate.pfs.checking import check
 from sidegate.pfs.disk import StorageFull, explain_os_error
@@ -19,7 +19,14 @@ from sidegate.pfs.store import Store
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull), (errno.EROFS, Denied), (errno.EACCES, Denied)],
+    [
+        (errno.ENOSPC, StorageFull),
+        (errno.EDQUOT, StorageFull),
+        (errno.EROFS, Denied),
+        (errno.EACCES, Denied),
+        (errno.EMFILE, Unavailable),
+        (errno.ENFILE, Unavailable),
+    ],
 )
 def test_errors_of_the_system_are_explained(number: int, kind: type[SidegateError]) -> None:
     explained = explain_os_error(OSError(number, "refused"))

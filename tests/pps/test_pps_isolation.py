@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,17 @@ def test_pfs_shows_the_folder(scratch: Scratch, real_tmp: Path) -> None:
     lines = shell(script, scratch=scratch.directory, pfs=folder, shared=(folder,))
     assert lines == ["content", "in", "out"]
     assert (folder / "out").read_text() == "out\n"
+
+
+def test_a_command_has_the_descriptors_that_this_process_was_started_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gateway allows itself more, and select(2) knows none above 1023."""
+    monkeypatch.setattr(isolation_module, "started_with", 123)
+    assert shell("ulimit -Sn; ulimit -Hn") == ["123", str(resource.getrlimit(resource.RLIMIT_NOFILE)[1])]
+    monkeypatch.setattr(isolation_module, "started_with", 1 << 20)
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert shell("ulimit -Sn") == [str(soft)]
 
 
 @needs_namespace
@@ -258,4 +270,5 @@ def test_plans_are_plain_json() -> None:
         "pfs",
         "shared",
         "probe",
+        "descriptors",
     }

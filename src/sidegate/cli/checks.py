@@ -18,11 +18,12 @@ from typing import Literal
 import click
 
 from sidegate.cli.cores import default_workers
+from sidegate.descriptors import ENOUGH, descriptor_limits
 from sidegate.errors import NotFound, SidegateError
 from sidegate.version import VERSION
 
 ENOUGH_DESCRIPTORS = 1024
-"""128 open packs, a connection each for a few hundred clients, and some air."""
+"""256 open packs, a connection each for a few hundred clients, and some air."""
 
 FEW_FREE_BYTES = 1 << 30
 
@@ -168,17 +169,14 @@ def check_jobs() -> Check:
 
 
 def check_descriptors() -> Check:
-    """Say how many files a process may have open."""
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return Check("files", "ok", "no limit is known here")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = 0 <= soft < ENOUGH_DESCRIPTORS
+    """Say how many files a gateway may have open: it allows itself as many as it may."""
+    soft, hard = descriptor_limits()
+    allowed = min(hard, ENOUGH)
+    few = allowed < ENOUGH_DESCRIPTORS
     return Check(
         "files",
         "warning" if few else "ok",
-        f"{soft} may be open at once (at most {hard})",
-        f"raise it: ulimit -n {max(ENOUGH_DESCRIPTORS, min(hard, 65536))}" if few else "",
+        f"a gateway may have {allowed} open at once",
+        f"raise the hard limit to {ENOUGH_DESCRIPTORS} or more: ulimit -Hn, as root" if few else "",
         {"soft": soft, "hard": hard},
     )

@@ -50,6 +50,7 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writes", WriteQueue(self.store.database))
+        self.store.chunks.packs.add_rememberer(self.resolved)
 
     def bucket(self, name: str) -> Bucket:
         """Return a bucket, known or looked up, which may wait; raises S3Error NoSuchBucket."""

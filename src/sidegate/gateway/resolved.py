@@ -88,6 +88,11 @@ class ResolvedCache:
                 self.put(source, key, found)
         return found
 
+    def clear(self) -> None:
+        """Forget all, so that packs which nobody reads can be closed; safe to call from any thread."""
+        with self._lock:
+            self._old, self._young, self._young_bytes = {}, {}, 0
+
     def put(self, source: bytes, key: str, resolved: ResolvedObject) -> None:
         """Keep an object; safe to call from any thread."""
         with self._lock:

@@ -11,10 +11,12 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+from sidegate.descriptors import descriptor_limit, raise_descriptor_limit
 from sidegate.errors import SidegateError, Unavailable
 from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import Authorize
@@ -26,6 +28,7 @@ from sidegate.gateway.heap import keep_freed_memory
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.threads import WorkThreads
 from sidegate.http import loops
+from sidegate.http.limits import Limits
 from sidegate.http.server import Server
 from sidegate.pfs.store import Store
 
@@ -39,6 +42,9 @@ How latencies beside uploads depend on it is in docs/performance.md, "Giving way
 """
 
 GRACE_SECONDS = 10.0
+
+REMOVED_PACKS_SECONDS = 10.0
+"""How long a pack that a collection has removed may keep its room on the disk; to look is 3 us a pack."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,14 +96,17 @@ async def running_gateway(
             activity=activity or Activity(),
             md5_tags=options.md5_tags,
         )
+        raise_descriptor_limit()
+        limits = fitting_limits(descriptor_limit())
         gateway = Gateway(
             context, base_domains=options.base_domains, authorize=options.authorize, worker=options.worker
         )
         if accepted is None:
-            server = await _listen(gateway, context, options)
+            server = await _listen(gateway, context, options, limits)
         else:
             server = Server.unbound(
                 gateway.handle,
+                limits=limits,
                 reject=gateway.reject,
                 backend=options.parser,
                 on_close=accepted.on_close,
@@ -105,19 +114,30 @@ async def running_gateway(
                 budget=context.budget,
             )
         keep_freed_memory()
+        look = asyncio.create_task(
+            repeat(store.chunks.packs.drop_removed, REMOVED_PACKS_SECONDS, threads.run)
+        )
         with rare_pauses.held():
             try:
                 yield server
             finally:
+                look.cancel()
                 await server.drain(options.grace_seconds)
 
 
-async def _listen(gateway: Gateway, context: Context, options: Options) -> Server:
+def fitting_limits(descriptors: int) -> Limits:
+    """Return the limits of a server that may have so many descriptors: files need some of them too."""
+    usual = Limits()
+    return replace(usual, connections=min(usual.connections, descriptors // 2))
+
+
+async def _listen(gateway: Gateway, context: Context, options: Options, limits: Limits) -> Server:
     try:
         return await Server.start(
             gateway.handle,
             options.host,
             options.port,
+            limits=limits,
             reject=gateway.reject,
             backend=options.parser,
             shortcut=gateway.shortcut,
@@ -185,14 +205,18 @@ class GatewayThread:
             await self._stop.wait()
 
 
-async def repeat(action: Callable[[], object], every_seconds: float) -> None:
-    """Run blocking `action` in a thread again and again, until cancelled.
+async def repeat(
+    action: Callable[[], object],
+    every_seconds: float,
+    run: Callable[[Callable[[], None]], Awaitable[None]] = asyncio.to_thread,
+) -> None:
+    """Have `run` do blocking `action` in a thread again and again, until cancelled.
 
     What it raises on purpose is logged, and the next round tries again.
     """
     while True:
         await asyncio.sleep(every_seconds)
-        await asyncio.get_running_loop().run_in_executor(None, _attempt, action)
+        await run(partial(_attempt, action))
 
 
 @contextmanager

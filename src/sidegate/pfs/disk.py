@@ -35,18 +35,28 @@ def storage_read_only() -> Denied:
     )
 
 
+def too_many_open() -> Unavailable:
+    """Return the error for a process, or a system, that may open nothing more."""
+    return Unavailable(
+        "too many files and connections are open",
+        remedy="try again; allow more with `ulimit -n` where `sidegate doctor` says that there are few",
+    )
+
+
 def explain_os_error(error: OSError) -> SidegateError | None:
     """Return what an error of the operating system means, None for others."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return storage_full()
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return storage_read_only()
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return too_many_open()
     return None
 
 
 @contextmanager
 def explained_disk_errors() -> Iterator[None]:
-    """Raise StorageFull or Denied for what the disk refuses in the block."""
+    """Raise StorageFull, Denied or Unavailable for what the disk refuses in the block."""
     try:
         yield
     except OSError as error:

@@ -1,21 +1,32 @@
-"""Packs that are open for reading, and places in them.
+"""Packs open for reading: each once in a process, and no longer than it is good for anybody.
 
-Knows nothing of what is written or in the index.
+A descriptor closes with the last reference to its pack, so that it is never taken from who is
+sending from it.  But who remembers where files lie refers to packs too, for as long as it
+remembers: a pack that a collection has removed would keep its room on the disk, and a store of
+many packs take all descriptors that a process may have.  So those who remember are told to forget.
 """
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+from weakref import WeakSet, WeakValueDictionary
 
+from sidegate.descriptors import descriptor_limit
 from sidegate.pfs.compression import RAW
+from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.pack_files import pack_path
 from sidegate.pfs.packs import PackFile
 
 OPEN_PACKS = 128
-"""Packs kept open for reading; their descriptors close when unused."""
+"""Kept open for the next look-up, whoever remembers them."""
+
+LIMIT_SHARE = 4
+"""One in so many of a process's descriptors may be a pack's before all that is remembered is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +45,92 @@ class Location:
         return self.encoding == RAW
 
 
+class Rememberer(Protocol):
+    """Who refers to packs without using them."""
+
+    def clear(self) -> None:
+        """Forget all; called in any thread."""
+        ...
+
+
 class OpenPacks:
-    """The packs that were read from last; safe to use from several threads."""
+    """The packs of one store that this process reads; safe to use from several threads."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory` is the store's folder of packs."""
         self._directory = directory
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, PackFile] = OrderedDict()
+        self._recent: OrderedDict[str, PackFile] = OrderedDict()
+        self._open: WeakValueDictionary[str, PackFile] = WeakValueDictionary()
+        self._rememberers: WeakSet[Rememberer] = WeakSet()
+        self._opened = 0
 
     def __len__(self) -> int:
+        """How many are open."""
         return len(self._open)
 
+    def add_rememberer(self, rememberer: Rememberer) -> None:
+        """Have somebody told to forget for as long as there is such a one; it must be hashable."""
+        self._rememberers.add(rememberer)
+
     def get(self, name: str) -> PackFile:
-        """Return a pack, opened for reading; raises PackMissing."""
+        """Return a pack, opened if need be; raises PackMissing, Unavailable without a descriptor."""
         with self._lock:
+            pack = self._recent.get(name)
+            if pack is not None:
+                self._recent.move_to_end(name)
+                return pack
             pack = self._open.get(name)
             if pack is None:
-                pack = self._open[name] = PackFile.open(pack_path(self._directory, name))
-                if len(self._open) > OPEN_PACKS:
-                    self._open.popitem(last=False)
-            else:
-                self._open.move_to_end(name)
+                if self._is_crowded():
+                    self._forget()
+                pack = self._open[name] = self._open_file(pack_path(self._directory, name))
+                self._opened += 1
+            self._recent[name] = pack
+            if len(self._recent) > OPEN_PACKS:
+                self._recent.popitem(last=False)
             return pack
 
     def close(self, name: str) -> None:
-        """Stop reading from a pack that is about to be removed."""
+        """Let go of a pack that is about to be removed."""
         with self._lock:
+            self._recent.pop(name, None)
             self._open.pop(name, None)
 
-    def clear(self) -> None:
-        """Stop reading from all."""
+    def drop_removed(self) -> int:
+        """Have packs closed whose files are gone, as soon as nobody reads them; return how many are."""
         with self._lock:
-            self._open.clear()
+            removed = [name for name, pack in tuple(self._open.items()) if pack.is_removed]
+            for name in removed:
+                del self._open[name]
+            if removed:
+                self._forget()
+            return len(removed)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._recent.clear()
+
+    def _open_file(self, path: Path) -> PackFile:
+        try:
+            return PackFile.open(path)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        # Connections have them all: those that nobody reads from can be had.
+        self._forget()
+        with explained_disk_errors():
+            return PackFile.open(path)
+
+    def _is_crowded(self) -> bool:
+        """Whether too many are open, and enough were opened since for it to help that all is forgotten."""
+        limit = descriptor_limit() // LIMIT_SHARE
+        return len(self._open) >= limit and self._opened * 2 > limit
+
+    def _forget(self) -> None:
+        """Keep open what is read at this moment, and nothing else."""
+        self._opened = 0
+        self._recent.clear()
+        for rememberer in tuple(self._rememberers):
+            rememberer.clear()

@@ -263,7 +263,7 @@ def _footer(records: list[PackRecord], offset: int) -> bytes:
     return index + trailer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class PackFile:
     """A pack open for reading; its descriptor closes with the last reference."""
 
@@ -288,6 +288,11 @@ class PackFile:
     def size_bytes(self) -> int:
         """How long the file is now."""
         return os.fstat(self.fd).st_size
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether no name leads to the file any more, so that its room is free once it is closed."""
+        return os.fstat(self.fd).st_nlink == 0
 
     def read(self, offset: int, length: int) -> bytes:
         """Read exactly `length` bytes; raises Corrupt when the file is shorter."""

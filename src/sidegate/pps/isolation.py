@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidegate.descriptors import started_with
 from sidegate.pps import launcher
 
 _PROBE_SECONDS = 20
@@ -165,6 +166,7 @@ def make_plan(
         "pfs": None if pfs is None else _latin(str(pfs)),
         "shared": [_latin(str(path)) for path in shared],
         "probe": probe,
+        "descriptors": started_with,
     }
     return json.dumps(plan).encode()
 

@@ -15,6 +15,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import signal
 import stat
 import sys
@@ -38,6 +39,7 @@ class Plan(TypedDict):
     Without `scratch`, `memory` puts the upper layer of /tmp into a tmpfs, or /tmp stays as it is.
     `pfs` is the folder to show as /pfs, or none; `shared` folders stay as they are though they lie
     below /tmp. A probe isolates itself, reports and ends.
+    `descriptors` is how many the command may have open: its soft limit.
     """
 
     argv: list[str]
@@ -49,6 +51,7 @@ class Plan(TypedDict):
     pfs: str | None
     shared: list[str]
     probe: bool
+    descriptors: int
 
 
 class Refused(Exception):
@@ -245,10 +248,18 @@ def _become(plan: Plan, status: int) -> NoReturn:
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+    _limit_descriptors(plan["descriptors"])
     try:
         os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
     except OSError as error:
         _stop(status, stage="command", number=error.errno)
+
+
+def _limit_descriptors(count: int) -> None:
+    """Take back what a gateway allowed itself: select(2) knows no descriptor above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and count < soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def main() -> NoReturn:
