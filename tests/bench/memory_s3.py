@@ -75,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return 403, ERROR.format("AccessDenied").encode()
             server.buckets.setdefault(name, {})
             return 200, b""
+        if "refuses names" in server.faults:
+            return 400, ERROR.format("InvalidBucketName").encode()
         if name not in server.buckets:
             return 404, ERROR.format("NoSuchBucket").encode()
         if self.command == "DELETE":
@@ -156,6 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = b"?" + body[1:]
         if "wrong large bytes" in faults and key.startswith("plain"):
             body = b"?" + body[1:]
+        if "busy at first" in faults and self.command == "HEAD" and next(self.server.serials) < 3:
+            return 503, ERROR.format("SlowDown").encode()
         if "sometimes busy" in faults and next(self.server.serials) % 5 == 4:
             return 503, ERROR.format("SlowDown").encode()
         return 200, body

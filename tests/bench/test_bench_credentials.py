@@ -89,7 +89,22 @@ def test_endpoints_are_named(text: str, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http://", "ftp://x", "http://x/path", "http://x?query", "http://x:port", "http://u@x"]
+    "text",
+    [
+        "http://",
+        "ftp://x",
+        "http://x/path",
+        "http://x?query",
+        "http://x#part",
+        "http://x:port",
+        "http://x:0",
+        "http://u@x",
+        "http://[::1",
+        "http://a b",
+        "http://a..b",
+        f"http://{'a' * 64}",
+        "a,b=http://x",
+    ],
 )
 def test_what_is_no_endpoint_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="no endpoint"):

@@ -19,7 +19,8 @@ from sidegate.bench.goals import BARE, BARE_WRITES, CODEC, GOALS, OURS, best_pee
 from sidegate.bench.latencies import added, compact, cumulative, percentile
 from sidegate.bench.page import render_page
 from sidegate.bench.results import Result, Sample, cpu_ratio, ratio
-from sidegate.bench.rounds import Settings, _shown
+from sidegate.bench.rounds import Settings
+from sidegate.bench.wrong_answers import shown_answer
 from sidegate.errors import Invalid, NotFound
 from sidegate.native.exchange import BUCKETS, bucket_of
 
@@ -204,6 +205,56 @@ def test_documents_are_kept_and_read(tmp_path: Path) -> None:
             read_document(path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"format": 2}, "its format is 2"),
+        ({"results": {}}, "`results` is no list"),
+        ({"results": [{}]}, "`cell` of result 0"),
+        ({"results": ["x"]}, "`cell` of result 0"),
+        ({"settings": []}, "`settings` is no object"),
+    ],
+)
+def test_documents_that_are_damaged_are_refused(tmp_path: Path, damage: dict[str, Any], said: str) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document(result("head", "x", 5.0)) | damage))
+    with pytest.raises(Invalid, match=re.escape(said)):
+        read_document(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("value", "5"), ("value", -1), ("value", float("nan")), ("cpu_us_per_request", True), ("title", ["a"])],
+)
+def test_figures_that_are_none_are_refused(tmp_path: Path, field: str, value: object) -> None:
+    path = tmp_path / "run.json"
+    written = document(result("head", "x", 5.0))
+    written["results"][0][field] = value
+    path.write_text(json.dumps(written))
+    with pytest.raises(Invalid, match="is no result"):
+        read_document(path)
+
+
+def test_a_file_that_nests_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(Invalid, match="is no result"):
+        read_document(path)
+
+
+def test_cells_that_are_measured_together_have_rows_of_their_own() -> None:
+    pairs = [(name, label) for label in "ab" for name in ("multipart-64m", "complete-64m")]
+    rows = list(report.rows(document(*(result(name, label, 1.0) for name, label in pairs))))
+    assert [row[:2] for row in rows] == [
+        ("multipart 64 MiB", "a"), ("", "b"), ("Complete of it", "a"), ("", "b")
+    ]  # fmt: skip
+
+
+def test_a_comparison_tells_of_wrong_answers() -> None:
+    old, new = document(result("head", "a", 1.0)), document(result("head", "a", 2.0, failed=3))
+    assert compared(old, new) == [("a", "faster, 3 WRONG or missing")]
+
+
 def test_the_table_has_ratios_to_the_first_endpoint() -> None:
     rows = list(
         report.rows(document(result("head", "a", 100.0), result("head", "b", 50.0, client_busy=0.99)))
@@ -235,10 +286,18 @@ def test_answers_that_did_not_come_are_said_so() -> None:
         ),
         (b"HTTP/1.1 503 Slow Down\r\nX: y", "HTTP/1.1 503 Slow Down"),
         (b"", "the server closed the connection"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n\xff\x00",
+            "HTTP/1.1 200 OK, 99 bytes that are no text",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n\x00\x01", "HTTP/1.1 200 OK, some bytes that are no text"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK, no body"),
+        ("HTTP/1.1 400 Bad\r\n\r\nzu groß".encode()[:-1], "HTTP/1.1 400 Bad zu gro"),
+        (b"\x15\x03\x01\x00\x02", "what came is no HTTP"),
     ],
 )
 def test_wrong_answers_are_shown_by_status_and_body(answer: bytes, shown: str) -> None:
-    assert _shown(answer) == shown
+    assert shown_answer(answer) == shown
 
 
 @pytest.mark.parametrize(

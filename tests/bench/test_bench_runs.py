@@ -259,6 +259,35 @@ def test_a_bucket_that_is_there_is_not_touched(bench: Bench, serve: Callable[...
     assert server.buckets == {"mine": {"precious": b"1", "small/000000.bin": b"mine"}}
 
 
+def test_a_server_that_does_not_say_whether_a_bucket_is_there(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve("refuses names")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head", "--bucket", "Some_Name")
+    assert done.exit_code == 1
+    assert "does not say whether there is a bucket 'Some_Name': 400" in done.stderr
+    assert server.buckets == {}
+
+
+def test_what_fails_before_the_first_round_counts(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve("busy at first")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head", "--rounds", "2")
+    assert done.exit_code == 1
+    assert "WRONG: HEAD 4 KiB" in done.stderr
+    assert "HTTP/1.1 503" in done.stderr
+
+
+def test_files_that_cannot_be_written_are_named(
+    bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path
+) -> None:
+    page = tmp_path / "run.html"
+    words = (serve().url, *SHORT, "--sign", "none", "--cells", "head")
+    done = bench(*words, "--json", "/dev/full", "--html", str(page))
+    assert done.exit_code == 1
+    assert "--json /dev/full could not be written: No space left on device" in done.stderr
+    assert page.read_text().endswith("</html>\n")
+
+
 def test_a_named_bucket_is_made_and_removed(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
     server = serve()
     done = bench(server.url, *SHORT, "--sign", "none", "--cells", "put-4k", "--bucket", "new")
@@ -304,7 +333,10 @@ def test_an_interrupt_cleans_up(
         (("http://x/bucket", "--sign", "none"), "it has a path: '/bucket'"),
         (("http://x", "--cells", "range-64", "--sign", "none"), "did you mean range-64k"),
         (("http://x", "--bucket", "a/b?c", "--sign", "none"), "--bucket 'a/b?c' is no name of a bucket"),
+        (("http://[::1", "--sign", "none"), "'http://[::1' is no endpoint"),
         (("http://x", "--duration", "0s"), "out of bounds"),
+        (("http://x", "--duration", "1us"), "use 1ms to 300s"),
+        (("a=http://x", "--sign", "none", "--pid", "a=1", "--pid", "a=2"), "--pid names 'a' twice: 1 and 2"),
         (("http://x", "--sign", "none", "--pid", "y=1"), "--pid names no endpoint: 'y'"),
         (("http://x", "--sign", "none", "--pid", "x"), "LABEL=PID"),
         (("http://x", "--sign", "none", "--use-existing"), "says nothing without --bucket"),

@@ -8,10 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import io
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, cast
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
@@ -21,7 +25,13 @@ from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.signing import Pairs, Signer
 from sidegate.errors import SidegateError, Unavailable
 
-TIMEOUT_SECONDS = 60.0
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 60.0
+"""How long nothing may come of an answer."""
+ANSWER_SECONDS = 180.0
+"""How long a whole answer may take: none is larger than what MOST_BYTES says."""
+MOST_BYTES = 256 << 20
+"""More than any answer that a run asks for: the rest of an endless one is not waited for."""
 SEND_BYTES = 1 << 20
 DELETED_AT_ONCE = 1000
 """API_DeleteObjects: "the request can contain a list of up to 1,000 keys"."""
@@ -50,7 +60,7 @@ class Answer:
         """Yield the elements of an XML body, none when it is no XML."""
         try:
             return iter(list(fromstring(self.body).iter()))
-        except ParseError:
+        except (ParseError, ValueError, LookupError):  # no XML, an entity (defusedxml), an unknown encoding
             return iter(())
 
     def texts(self, name: str) -> list[str]:
@@ -132,9 +142,11 @@ class Client:
                 query.append(("continuation-token", token))
             answer = self.demand("GET", f"/{bucket}", query)
             yield from answer.texts("Key")
-            token = next(iter(answer.texts("NextContinuationToken")), "")
+            before, token = token, next(iter(answer.texts("NextContinuationToken")), "")
             if not token:
                 return
+            if token == before:
+                raise Refused(f"{self._endpoint.label} lists {bucket} from the same key again and again")
 
     def delete(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects, at most 1000; raises Refused."""
@@ -166,28 +178,29 @@ class Client:
     def open_uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and id of each upload that is open; raises Refused."""
         answer = self.demand("GET", f"/{bucket}", [("uploads", "")])
-        keys = [
-            [part.text or "" for part in element if local_name(part) in ("Key", "UploadId")]
+        uploads = [
+            {local_name(part): part.text or "" for part in element}
             for element in answer.elements()
             if local_name(element) == "Upload"
         ]
-        return [(key, upload_id) for key, upload_id in keys]
+        return [(one["Key"], one["UploadId"]) for one in uploads if one.keys() >= {"Key", "UploadId"}]
 
     def _exchange(self, method: str, head: bytes, body: bytes) -> Answer:
         if self._socket is None:
             (self._socket,) = self._connect()
-            self._socket.settimeout(TIMEOUT_SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(SILENCE_SECONDS)
         view = memoryview(head + body)
         for start in range(0, len(view), SEND_BYTES):
             self._socket.sendall(view[start : start + SEND_BYTES])
-        response = http.client.HTTPResponse(self._socket, method=method)
+        # It asks a socket for nothing but what it reads from.
+        response = http.client.HTTPResponse(cast("socket.socket", _Patient(self._socket)), method=method)
         try:
             response.begin()
             answer = Answer(
                 response.status,
                 {name.lower(): value for name, value in response.getheaders()},
-                response.read(),
+                _whole_body(response),
             )
             if response.will_close:
                 self.close()
@@ -196,13 +209,49 @@ class Client:
             response.close()
 
     def _connect_anywhere(self) -> list[socket.socket]:
-        return [socket.create_connection((self._endpoint.host, self._endpoint.port), TIMEOUT_SECONDS)]
+        return [socket.create_connection((self._endpoint.host, self._endpoint.port), CONNECT_SECONDS)]
 
     def _unavailable(self, error: Exception) -> Unavailable:
+        is_other = isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol)
+        is_other = is_other and not isinstance(error, ConnectionError)
+        said = "what it says is no HTTP" if is_other else str(error) or type(error).__name__
         return Unavailable(
-            f"{self._endpoint.label} ({self._endpoint.url}) does not answer: {error or type(error).__name__}",
+            f"{self._endpoint.label} ({self._endpoint.url}) does not answer: {said}",
             remedy="is the server running, and is that its address?",
         )
+
+
+class _Patient(io.RawIOBase):
+    """What comes from a socket: no piece later than SILENCE_SECONDS, nothing after ANSWER_SECONDS."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + ANSWER_SECONDS
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._deadline - time.monotonic()
+        with suppress(TimeoutError):
+            if left > 0:
+                self._connection.settimeout(min(SILENCE_SECONDS, left))
+                return self._connection.recv_into(buffer)
+        if left > SILENCE_SECONDS:
+            raise TimeoutError(f"nothing came for {SILENCE_SECONDS:g} s")
+        raise TimeoutError(f"an answer took more than {ANSWER_SECONDS:g} s")
+
+
+def _whole_body(response: http.client.HTTPResponse) -> bytes:
+    body = response.read(MOST_BYTES)
+    if len(body) == MOST_BYTES:
+        raise http.client.HTTPException(f"an answer has {MOST_BYTES >> 20} MiB or more")
+    if response.length:  # with a size given, too little is no error there
+        raise http.client.IncompleteRead(body, response.length)
+    return body
 
 
 _WITH_BODY = frozenset({"PUT", "POST"})

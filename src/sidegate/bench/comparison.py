@@ -53,9 +53,12 @@ def _change(
     relative = _relative(place, old, new)
     before, after = relative or (one["value"], other["value"])
     if not before or not after:
-        return (number(before), number(after), other["unit"], "", "", "not comparable")
+        wrong = f", {other['failures']} WRONG or missing" if other.get("failures") else ""
+        return (number(before), number(after), other["unit"], "", "", f"not comparable{wrong}")
     faster = before / after if other["unit"] == "ms" and relative is None else after / before
     verdict = "same" if abs(faster - 1) < NOISE else "faster" if faster > 1 else "SLOWER"
+    if other.get("failures"):
+        verdict = f"{verdict}, {other['failures']} WRONG or missing"
     unit = f"of {_reference(place, new)}" if relative else other["unit"]
     return (
         number(before),

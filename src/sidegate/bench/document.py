@@ -20,6 +20,9 @@ from sidegate.native import describe
 FORMAT: Final = 1
 _PACKAGES = ("sidegate", "uvloop", "httptools", "blake3", "zstandard", "awscrt", "isal", "sqlalchemy")
 
+_PARTS: Final = ("host", "versions", "implementation", "settings")
+"""What is told of a run besides its results."""
+
 Document = dict[str, Any]
 
 
@@ -52,18 +55,52 @@ def document_of(
 
 
 def read_document(path: Path) -> Document:
-    """Return a kept run; raises NotFound, Invalid."""
+    """Return a kept run whose results can be compared; raises NotFound, Invalid."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise NotFound(f"there is no file {str(path)!r}", path=str(path)) from None
-    except (ValueError, OSError) as error:
-        raise Invalid(f"{str(path)!r} is no result of `sidegate bench`: {error}") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT or "results" not in found:
-        raise Invalid(
-            f"{str(path)!r} is no result of `sidegate bench`", remedy="give files written with --json"
-        )
+    except (ValueError, OSError, RecursionError) as error:
+        raise _no_result(path, str(error)) from error
+    if not isinstance(found, dict) or "format" not in found:
+        raise _no_result(path, "it has no `format`")
+    if found["format"] != FORMAT:
+        raise _no_result(path, f"its format is {found['format']!r}, and {FORMAT} is known here")
+    for name in _PARTS:
+        if not isinstance(found.get(name, {}), dict):
+            raise _no_result(path, f"`{name}` is no object")
+    results = found.get("results")
+    if not isinstance(results, list):
+        raise _no_result(path, "`results` is no list")
+    for number, result in enumerate(results):
+        wrong = _wrong_field(result)
+        if wrong is not None:
+            raise _no_result(path, f"`{wrong}` of result {number} is missing or wrong")
     return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no figure")
+
+
+def _no_result(path: Path, why: str) -> Invalid:
+    return Invalid(
+        f"{str(path)!r} is no result of `sidegate bench`: {why}", remedy="give files written with --json"
+    )
+
+
+def _wrong_field(result: Any) -> str | None:
+    """Return a field that comparing needs and that a result does not have as it should."""
+    if not isinstance(result, dict):
+        return "cell"
+    for name in ("cell", "title", "endpoint", "unit"):
+        if not isinstance(result.get(name), str):
+            return name
+    for name in ("value", "cpu_us_per_request"):
+        figure = result.get(name, "")
+        if figure is not None and (type(figure) not in (int, float) or figure < 0):
+            return name
+    return None
 
 
 def write_document(path: Path, document: Document) -> None:

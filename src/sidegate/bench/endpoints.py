@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sidegate.errors import Invalid, Unsupported
 
 _LABELLED = re.compile(r"([\w.+ -]{1,40})=(.*)")
+_HOST = re.compile(r"[^\s/?#@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,35 @@ def parse_endpoint(text: str) -> Endpoint:
     """Return the endpoint that a user named; raises Invalid, Unsupported for https."""
     labelled = _LABELLED.fullmatch(text)
     label, url = labelled.groups() if labelled else (None, text)
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname or "", 80 if parts.port is None else parts.port
+        host.encode("idna")  # as the resolver will: labels of 1 to 63 bytes
+    except ValueError:
+        raise _no_endpoint(text) from None
     if parts.scheme == "https":
         raise Unsupported(
             f"{text!r}: TLS is not measured, the client would be the limit",
             remedy="use the plain HTTP address of the same server",
         )
-    try:
-        host, port = parts.hostname, parts.port or 80
-    except ValueError:
-        host, port = None, 0
-    if parts.scheme == "http" and host and parts.path.strip("/"):
+    if parts.scheme != "http" or not _HOST.fullmatch(host) or port == 0:
+        raise _no_endpoint(text)
+    if parts.path.strip("/"):
         raise Invalid(
             f"{text!r} is no endpoint, it has a path: {parts.path!r}",
             remedy="use http://HOST:PORT; --bucket NAME --use-existing names a bucket to work in",
         )
-    if parts.scheme != "http" or not host or parts.path not in ("", "/") or parts.query or parts.username:
-        raise Invalid(f"{text!r} is no endpoint", remedy="use http://HOST:PORT or LABEL=http://HOST:PORT")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise _no_endpoint(text)
     return Endpoint(label or (host if port == 80 else f"{host}:{port}"), host, port)
+
+
+def _no_endpoint(text: str) -> Invalid:
+    return Invalid(
+        f"{text!r} is no endpoint",
+        remedy="use http://HOST:PORT or LABEL=http://HOST:PORT, "
+        "with a label of up to 40 letters, digits, spaces and . _ + -",
+    )
 
 
 def parse_endpoints(texts: Sequence[str]) -> list[Endpoint]:

@@ -17,6 +17,7 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.client import DELETED_AT_ONCE, Answer, Client, Refused
 from sidegate.bench.corpus import LISTED_BODY, SMALL_BYTES, Scale, Stored, listed_key
 from sidegate.bench.target import Target
+from sidegate.bench.wrong_answers import shown_answer
 from sidegate.errors import Denied, SidegateError, Unsupported
 from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Payload, Rhythm
@@ -46,7 +47,7 @@ def claim(client: Client, label: str, bucket: str | None, *, use_existing: bool)
     be made, Unsupported for a server that does not give back what it takes.
     """
     name = bucket or NAME_PREFIX + secrets.token_hex(6)
-    if bucket is not None and client.ask("HEAD", f"/{bucket}").status != 404:
+    if bucket is not None and _is_there(client, label, bucket):
         if not use_existing:
             raise Denied(
                 f"{label} has a bucket {bucket!r} that this run did not make",
@@ -58,7 +59,7 @@ def claim(client: Client, label: str, bucket: str | None, *, use_existing: bool)
         if answer.status not in (200, 204):
             raise Refused(
                 f"{label} does not let this run make a bucket: {answer.error()}",
-                remedy="check the keys, or name a bucket that it may use: --bucket NAME --use-existing",
+                remedy="check keys and region, or name a bucket: --bucket NAME --use-existing",
             )
         place = Place(name)
     try:
@@ -67,6 +68,17 @@ def claim(client: Client, label: str, bucket: str | None, *, use_existing: bool)
         remove(client, place)
         raise
     return place
+
+
+def _is_there(client: Client, label: str, bucket: str) -> bool:
+    """Whether there is a bucket, be it somebody else's; raises Refused when the server does not say."""
+    status = client.ask("HEAD", f"/{bucket}").status
+    if status in (200, 301, 307, 403, 404):  # API_HeadBucket: moved, or forbidden
+        return status != 404
+    raise Refused(
+        f"{label} does not say whether there is a bucket {bucket!r}: {status}",
+        remedy="it may not allow that name; leave out --bucket for a random one",
+    )
 
 
 def _probe(client: Client, label: str, place: Place) -> None:
@@ -158,8 +170,7 @@ def _send(target: Target, exchanges: list[Exchange], payload: Payload, first_ser
     if tally.examples:
         position, answer = tally.examples[0]
         line = exchanges[position].head.partition(b"?")[0].partition(b" HTTP")[0].decode("latin-1")
-        said = answer.decode("latin-1", "replace")[:300] or "the connection was closed"
-        raise Refused(f"{target.label} did not take {line}: {' '.join(said.split())}")
+        raise Refused(f"{target.label} did not take {line}: {shown_answer(answer)}")
     raise Refused(
         f"{target.label} took {tally.answered} of {count} objects in {tally.seconds:.0f} s",
         remedy="use a smaller --scale",

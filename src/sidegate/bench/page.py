@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from sidegate.bench import plots, report
@@ -27,6 +28,12 @@ def render_page(document: Document) -> str:
         f"<title>sidegate bench, {escape(document['time'])}</title>\n"
         f"<style>\n{_style()}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
+
+
+def write_page(path: Path, document: Document) -> None:
+    """Write the page of a run, replacing what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_page(document), encoding="utf-8")
 
 
 def _colours(document: Document) -> dict[str, str]:

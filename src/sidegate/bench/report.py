@@ -29,11 +29,13 @@ NUMBERS: Final = frozenset(COLUMNS[2:11])
 
 def rows(document: Document) -> Iterator[tuple[str, ...]]:
     """Yield a row for each cell and endpoint; the ratio is to the first endpoint of the cell."""
-    first: dict[str, dict[str, Any]] = {}
-    for result in document["results"]:
-        reference = first.setdefault(result["cell"], result)
-        shown = result["title"] if reference is result else ""
-        yield (shown, *_row(result, reference))
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for result in document["results"]:  # a server's cells that are measured together come together
+        cells.setdefault(result["cell"], []).append(result)
+    for results in cells.values():
+        for result in results:
+            shown = result["title"] if result is results[0] else ""
+            yield (shown, *_row(result, results[0]))
 
 
 def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:

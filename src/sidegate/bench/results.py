@@ -46,7 +46,8 @@ class Result:
     """One cell on one server: all rounds.
 
     `examples` show wrong answers, `wrong` says what a sample compared in full did
-    not hold, `refused` why there are no rounds, `hint` what all of that may be due to.
+    not hold, `warming_failures` counts what failed before the first round, `refused`
+    says why there are no rounds, `hint` what all of that may be due to.
     """
 
     cell: Cell
@@ -57,6 +58,7 @@ class Result:
     histograms: list[list[int]] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    warming_failures: int = 0
     refused: str | None = None
     hint: str | None = None
 
@@ -133,7 +135,8 @@ class Result:
     @property
     def failures(self) -> int:
         """Return how many answers were wrong or did not come."""
-        return sum(s.failed + s.unanswered for s in self.samples) + len(self.wrong) + bool(self.refused)
+        in_rounds = sum(s.failed + s.unanswered for s in self.samples)
+        return in_rounds + self.warming_failures + len(self.wrong) + bool(self.refused)
 
     def latency(self, share: float) -> float | None:
         """Return a percentile of the latencies in seconds."""

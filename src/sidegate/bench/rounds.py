@@ -7,7 +7,7 @@ meets all of them alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -18,6 +18,7 @@ from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
 from sidegate.bench.target import Target
 from sidegate.bench.work import Work
+from sidegate.bench.wrong_answers import shown_answer
 from sidegate.errors import SidegateError
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -132,10 +133,12 @@ class _Server:
         except SidegateError as error:
             self._refuse(error)
             return False
-        warm = tallies[cell.name]
-        if warm.answered == 0:
+        if tallies[cell.name].answered == 0:
             self._note(tallies, None, None)
             return False
+        for result, tally in self._of_results(tallies):
+            result.warming_failures += tally.failed + tally.unanswered
+            _show(result, tally)
         return True
 
     def _run(self, work: Work, share: float = 1.0) -> dict[str, Tally]:
@@ -198,11 +201,11 @@ class _Server:
         """Return what was found; nothing where the server does not have the cell."""
         return self.results.values() if self.work is not None or self.whole.refused else ()
 
+    def _of_results(self, tallies: dict[str, Tally]) -> Iterator[tuple[Result, Tally]]:
+        return ((self.results[name], tally) for name, tally in tallies.items() if name in self.results)
+
     def _note(self, tallies: dict[str, Tally], cpu_seconds: float | None, resident: int | None) -> None:
-        for name, tally in tallies.items():
-            if name not in self.results:
-                continue
-            result = self.results[name]
+        for result, tally in self._of_results(tallies):
             is_whole = result is self.whole
             busy = max(0.0, 1 - tally.idle_seconds / tally.seconds) if tally.seconds else None
             result.samples.append(
@@ -217,8 +220,13 @@ class _Server:
                 )
             )
             result.histograms.append(tally.latencies)
-            shown = [_shown(answer) for _, answer in tally.examples]
-            result.examples += shown[: max(0, 3 - len(result.examples))]
+            _show(result, tally)
+
+
+def _show(result: Result, tally: Tally) -> None:
+    """Keep the first three wrong answers of a cell as examples."""
+    shown = [shown_answer(answer) for _, answer in tally.examples]
+    result.examples += shown[: max(0, 3 - len(result.examples))]
 
 
 def _take_turns(sides: Sequence[Side], rounds: int) -> list[Result]:
@@ -232,10 +240,3 @@ def _take_turns(sides: Sequence[Side], rounds: int) -> list[Result]:
         for side in ready:
             side.in_turn(side.end)
     return [result for side in sides for result in side.found()]
-
-
-def _shown(answer: bytes) -> str:
-    """Return the status and the beginning of the body of a wrong answer as one line."""
-    head, _, body = answer.decode("latin-1").partition("\r\n\r\n")
-    status = head.partition("\r\n")[0]
-    return " ".join(f"{status} {body[:400]}".split()) or "the server closed the connection"

@@ -12,7 +12,7 @@ import click
 from sidegate.cli.durations import DURATION
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.printing import note, say, table
-from sidegate.errors import Invalid
+from sidegate.errors import Invalid, Unavailable
 from sidegate.gateway.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 1024
 MAX_ROUNDS = 50
+MIN_DURATION_SECONDS = 0.001
+"""In less no request need have been sent, and nothing would be wrong with that."""
 MAX_DURATION_SECONDS = 300.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -89,10 +91,10 @@ def make_settings(
     from sidegate.bench.corpus import scale_named
 
     seconds = defaults.duration_seconds if duration is None else duration
-    if not 0 < seconds <= MAX_DURATION_SECONDS:
+    if not MIN_DURATION_SECONDS <= seconds <= MAX_DURATION_SECONDS:
         raise Invalid(
             f"--duration {seconds:g}s is out of bounds",
-            remedy=f"use more than 0s and at most {MAX_DURATION_SECONDS:g}s",
+            remedy=f"use {MIN_DURATION_SECONDS * 1e3:g}ms to {MAX_DURATION_SECONDS:g}s",
         )
     return replace(
         defaults,
@@ -178,16 +180,19 @@ def choose_cells(names: str, known: Sequence[Cell]) -> list[Cell]:
 
 
 def keep(document: Document, json_path: Path | None, html_path: Path | None) -> None:
-    """Write the files that were asked for."""
-    if json_path is not None:
-        from sidegate.bench.document import write_document
+    """Write the files that were asked for; raises Unavailable, after all that could be written was."""
+    from sidegate.bench.document import write_document
+    from sidegate.bench.page import write_page
 
-        write_document(json_path, document)
-    if html_path is not None:
-        from sidegate.bench.page import render_page
-
-        html_path.parent.mkdir(parents=True, exist_ok=True)
-        html_path.write_text(render_page(document), encoding="utf-8")
+    unwritten = []
+    for name, path, write in (("--json", json_path, write_document), ("--html", html_path, write_page)):
+        try:
+            if path is not None:
+                write(path, document)
+        except OSError as error:
+            unwritten.append(f"{name} {path} could not be written: {error.strerror}")
+    if unwritten:
+        raise Unavailable("; ".join(unwritten), remedy="the figures are above")
 
 
 def finish(ctx: click.Context, failed: bool) -> None:

@@ -149,7 +149,7 @@ def _request(
         sign,
         bucket,
         use_existing,
-        dict(_parse_pid(text) for text in pids),
+        _parse_pids(pids),
     )
 
 
@@ -161,6 +161,18 @@ def _keys(
     if sign == "none":
         return None
     return find_keys(os.environ, profile=profile, access_key=access, secret_key=secret, region=region)
+
+
+def _parse_pids(texts: tuple[str, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for label, pid in map(_parse_pid, texts):
+        if label in found:
+            raise Invalid(
+                f"--pid names {label!r} twice: {found[label]} and {pid}",
+                remedy="name the process that started the others: its children are counted with it",
+            )
+        found[label] = pid
+    return found
 
 
 def _parse_pid(text: str) -> tuple[str, int]:

@@ -1,0 +1,37 @@
+"""A wrong answer as one line that a person can read: status, then the body if it is text."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+_SHOWN_CHARACTERS: Final = 400
+_LENGTH = re.compile(rb"^content-length: *(\d+) *\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+def shown_answer(answer: bytes) -> str:
+    """Return what is to be shown of the beginning of an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = " ".join(head.partition(b"\r\n")[0].decode("latin-1").split())
+    if not status:
+        return "the server closed the connection"
+    if not status.isprintable() or not status.startswith("HTTP/"):
+        return "what came is no HTTP"
+    text = _text(body)
+    if text is None:
+        length = _LENGTH.search(head)
+        return f"{status}, {length[1].decode() if length else 'some'} bytes that are no text"
+    if not text and status.split()[1:2] in (["200"], ["206"]):
+        return f"{status}, no body"
+    return f"{status} {text}".rstrip()
+
+
+def _text(body: bytes) -> str | None:
+    """Return the beginning of a body on one line, None when it is no text; its end may be cut anywhere."""
+    try:
+        decoded = codecs.getincrementaldecoder("utf-8")().decode(body)
+    except UnicodeDecodeError:
+        return None
+    line = " ".join(decoded.split())[:_SHOWN_CHARACTERS]
+    return line if line.isprintable() else None
