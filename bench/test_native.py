@@ -23,7 +23,7 @@ from sidegate.bench.servers import Cores, start_yardstick
 from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
 from sidegate.http.limits import Limits
-from sidegate.http.loopback import prefer_unpaced
+from sidegate.http.loopback import connect_unpaced
 from sidegate.http.loops import select_parser
 from sidegate.native import (
     AwsChunkedDecoder,
@@ -194,9 +194,8 @@ def test_file_to_socket(measure: Measure, incompressible: bytes, tmp_path: Path,
     size_bytes = min(len(incompressible), 16 * MIB)
     (tmp_path / "file").write_bytes(incompressible[:size_bytes])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
+        near = connect_unpaced(listener.getsockname(), 10.0)
         far, _ = listener.accept()
-    prefer_unpaced(near)
     near.setblocking(False)
     room = bytearray(4 * MIB)
     native, pure = (select(mode)[1]["file_pipe"].FilePipe(MIB) for mode in ("require", "off"))

@@ -24,7 +24,8 @@ import pytest
 
 from corpus import Scale
 from figures import Figure, Goal, of_rounds
-from sidegate.bench.workers import connect_to_worker, find_workers
+from sidegate.bench.workers import CONNECT_SECONDS, connect_to_worker, find_workers
+from sidegate.http.loopback import connect_unpaced
 from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Payload, Rhythm, Tally
 from sidegate.pfs.store import Store
@@ -53,7 +54,7 @@ class Server:
         if worker is not None:
             found = connect_to_worker(self.address, worker, count)
         else:
-            found = [socket.create_connection(self.address) for _ in range(count)]
+            found = [connect_unpaced(self.address, CONNECT_SECONDS) for _ in range(count)]
         for one in found:
             one.setblocking(False)
         return found

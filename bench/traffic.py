@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from sidegate.http.loopback import connect_unpaced
+
 MIB: Final = 1 << 20
 STAMP_EVERY_BYTES: Final = 64 << 10
 CALL_BYTES: Final = 32 << 10
@@ -152,7 +154,7 @@ class Sink:
 
 
 def connect(address: Address) -> socket.socket:
-    return socket.create_connection(address, TIMEOUT_SECONDS)
+    return connect_unpaced(address, TIMEOUT_SECONDS)
 
 
 def read_head(connection: socket.socket) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidegate.http.loopback import prefer_unpaced
+from sidegate.http.loopback import connect_unpaced, prefer_unpaced
 from sidegate.http.message import Request, Response
 from sidegate.http.server import Server
 from sidegate.http.supervisor import listen
@@ -51,9 +51,9 @@ def test_what_a_loopback_listener_accepts_is_unpaced(family: int, host: str) -> 
 def test_a_connection_on_loopback_sends_unpaced() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname()) as connection,
+        connect_unpaced(listener.getsockname(), 10.0) as connection,
     ):
-        prefer_unpaced(connection)
+        assert connection.gettimeout() == 10.0
         assert congestion_of(connection) == "reno"
 
 

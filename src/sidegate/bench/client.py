@@ -24,6 +24,7 @@ from defusedxml.ElementTree import fromstring
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.signing import Pairs, Signer
 from sidegate.errors import SidegateError, Unavailable
+from sidegate.http.loopback import connect_unpaced
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
@@ -209,7 +210,7 @@ class Client:
             response.close()
 
     def _connect_anywhere(self) -> list[socket.socket]:
-        return [socket.create_connection((self._endpoint.host, self._endpoint.port), CONNECT_SECONDS)]
+        return [connect_unpaced((self._endpoint.host, self._endpoint.port), CONNECT_SECONDS)]
 
     def _unavailable(self, error: Exception) -> Unavailable:
         is_other = isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol)

@@ -21,7 +21,7 @@ from sidegate.bench.signing import Signer
 from sidegate.bench.warm_pool import WarmPool
 from sidegate.bench.workers import CONNECT_SECONDS, close_all, connect_to_worker
 from sidegate.errors import Unavailable
-from sidegate.http.loopback import prefer_unpaced
+from sidegate.http.loopback import connect_unpaced
 from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -80,9 +80,7 @@ class Target:
                 found = connect_to_worker(address, self.worker, count)
             else:
                 for _ in range(count):
-                    found.append(socket.create_connection(address, CONNECT_SECONDS))
-            for one in found:
-                prefer_unpaced(one)
+                    found.append(connect_unpaced(address, CONNECT_SECONDS))
         except OSError:
             close_all(found)
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.errors import Unavailable
+from sidegate.http.loopback import connect_unpaced
 
 CONNECT_SECONDS: Final = 10.0
 TRIES_PER_CONNECTION: Final = 64
@@ -46,6 +47,7 @@ def connect_to_worker(address: tuple[str, int], worker: str, count: int) -> list
 def _ask_who_serves(address: tuple[str, int]) -> tuple[socket.socket, str | None]:
     connection = HTTPConnection(*address, timeout=CONNECT_SECONDS)
     try:
+        connection.sock = connect_unpaced(address, CONNECT_SECONDS)
         connection.request("GET", "/-/health")
         answer = connection.getresponse()
         answer.read()

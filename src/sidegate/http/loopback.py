@@ -18,6 +18,13 @@ _UNPACED: Final = b"reno"
 """Built into every Linux, and allowed to all (net.ipv4.tcp_allowed_congestion_control)."""
 
 
+def connect_unpaced(address: tuple[str, int], timeout_seconds: float) -> socket.socket:
+    """Return a connection that sends unpaced where both ends are on loopback; raises OSError."""
+    connection = socket.create_connection(address, timeout_seconds)
+    prefer_unpaced(connection)
+    return connection
+
+
 def prefer_unpaced(one: socket.socket) -> None:
     """Have a connection on loopback, or all that a listener there will accept, send unpaced.
 
