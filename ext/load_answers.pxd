@@ -1,0 +1,166 @@
+# cython: language_level=3
+"""What an answer's bytes say: its head, how its body is framed, and the framing taken off.
+
+Knows no socket and no request.  All of it inline, for the load loop alone.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memcmp, memmove
+
+cdef extern from "string.h" nogil:
+    void* memmem(const void* haystack, size_t length, const void* needle, size_t needle_length)
+
+cdef extern from "strings.h" nogil:
+    int strncasecmp(const char* one, const char* other, size_t length)
+
+cdef extern from *:
+    """
+    #define MAX_SIZE ((int64_t)1 << 50)  // larger sizes of bodies are not believed
+    """
+    const int64_t MAX_SIZE
+
+cdef enum:
+    KEPT = 16384
+
+
+cdef enum ChunkState:
+    IN_SIZE
+    AFTER_SIZE  # up to the line's end
+    IN_DATA
+    AFTER_DATA  # in its CRLF
+    IN_TRAILERS
+
+
+cdef struct Answer:
+    char* buffer  # the head, and as much of the body as fits into KEPT bytes
+    size_t kept  # bytes in `buffer`
+    size_t head_end
+    int status
+    int64_t body_bytes
+    int64_t left  # of a body of known length
+    # Of a chunked one: the size read so far or what is left, and where in the framing it is.
+    int64_t chunk_left
+    ChunkState chunk_state
+    bint line_is_empty
+
+
+cdef inline int take_head(Answer* answer) noexcept nogil:
+    """Return 1 once the head is all there, 0 while more is to come, -1 for what is no head.
+
+    An interim answer before it is passed over.
+    """
+    if not find_head(answer):
+        return -1 if answer.kept == KEPT else 0
+    if 100 <= answer.status < 200:
+        answer.kept -= answer.head_end
+        memmove(answer.buffer, answer.buffer + answer.head_end, answer.kept)
+        if not find_head(answer):
+            return 0
+    return 1 if answer.status else -1
+
+
+cdef inline bint find_head(Answer* answer) noexcept nogil:
+    """Note where the head ends and its status; whether it ends."""
+    cdef const char* end = <const char*>memmem(answer.buffer, answer.kept, b"\r\n\r\n", 4)
+    if end is NULL:
+        return False
+    answer.head_end = <size_t>(end - answer.buffer) + 4
+    answer.status = status_of(answer.buffer, answer.kept)
+    return True
+
+
+cdef inline int status_of(const char* head, size_t length) noexcept nogil:
+    """The status of `HTTP/1.1 200 OK`, 0 for anything else."""
+    cdef int status = 0
+    cdef size_t index
+    if length < 12 or memcmp(head, b"HTTP/1.", 7) or head[8] != c" ":
+        return 0
+    for index in range(9, 12):
+        if not c"0" <= head[index] <= c"9":
+            return 0
+        status = status * 10 + (head[index] - c"0")
+    return status
+
+
+cdef inline int64_t parse_framing(const Answer* answer, bint* chunked, bint* closes) noexcept nogil:
+    """The Content-Length, -1 without; notes a chunked body and a connection that will be closed."""
+    cdef const char* line = answer.buffer
+    cdef const char* end = answer.buffer + answer.head_end
+    cdef const char* value
+    cdef int64_t found = -1
+    cdef size_t rest
+    while True:
+        line = <const char*>memmem(line, <size_t>(end - line), b"\r\n", 2)
+        if line is NULL:
+            return found
+        line += 2
+        rest = <size_t>(end - line)
+        if rest > 15 and strncasecmp(line, b"content-length:", 15) == 0:
+            found = 0
+            value = line + 15
+            while value < end and value[0] == c" ":
+                value += 1
+            while value < end and c"0" <= value[0] <= c"9":
+                if found < MAX_SIZE:
+                    found = found * 10 + (value[0] - c"0")
+                value += 1
+        elif rest > 26 and strncasecmp(line, b"transfer-encoding: chunked", 26) == 0:
+            chunked[0] = True
+        elif rest > 17 and strncasecmp(line, b"connection: close", 17) == 0:
+            closes[0] = True
+
+
+cdef inline void begin_chunks(Answer* answer) noexcept nogil:
+    """Begin a chunked body: what is kept of it is kept without its framing."""
+    answer.chunk_state = IN_SIZE
+    answer.chunk_left = 0
+    answer.line_is_empty = True
+    answer.kept = answer.head_end
+
+
+cdef inline bint take_chunks(Answer* answer, const char* data, int64_t length) noexcept nogil:
+    """Take the framing off; whether the body has ended."""
+    cdef int64_t offset = 0, taken
+    cdef int digit
+    while offset < length:
+        if answer.chunk_state == IN_DATA:
+            taken = min(answer.chunk_left, length - offset)
+            keep(answer, data + offset, taken)
+            answer.chunk_left -= taken
+            answer.body_bytes += taken
+            offset += taken
+            if answer.chunk_left == 0:
+                answer.chunk_state = AFTER_DATA
+            continue
+        if data[offset] == c"\n":
+            if answer.chunk_state == IN_TRAILERS and answer.line_is_empty:
+                return True
+            if answer.chunk_state == AFTER_DATA:
+                answer.chunk_state = IN_SIZE
+            elif answer.chunk_state != IN_TRAILERS:
+                answer.chunk_state = IN_DATA if answer.chunk_left else IN_TRAILERS
+            answer.line_is_empty = True
+        elif data[offset] != c"\r":
+            answer.line_is_empty = False
+            if answer.chunk_state == IN_SIZE:
+                digit = hex_digit(data[offset])
+                if digit < 0:
+                    answer.chunk_state = AFTER_SIZE
+                elif answer.chunk_left < MAX_SIZE:
+                    answer.chunk_left = answer.chunk_left * 16 + digit
+        offset += 1
+    return False
+
+
+cdef inline void keep(Answer* answer, const char* data, int64_t length) noexcept nogil:
+    # In place when the data lies in the buffer itself, behind its framing.
+    cdef size_t count = min(<size_t>length, KEPT - answer.kept)
+    memmove(answer.buffer + answer.kept, data, count)
+    answer.kept += count
+
+
+cdef inline int hex_digit(char byte) noexcept nogil:
+    if c"0" <= byte <= c"9":
+        return byte - c"0"
+    byte |= 0x20
+    return byte - c"a" + 10 if c"a" <= byte <= c"f" else -1
