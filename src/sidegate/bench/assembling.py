@@ -9,7 +9,6 @@ from typing import Final
 
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
-from sidegate.bench.client import Client
 from sidegate.bench.corpus import Scale, incompressible, large_object
 from sidegate.bench.target import Target
 from sidegate.bench.work import Basics, next_serial, wrong_bodies
@@ -17,6 +16,8 @@ from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally, bucket_of
 
 COPIES: Final = 20
+STEPS: Final = 3
+"""Of an upload: Create, all parts, Complete."""
 
 
 class CopyWork(Basics):
@@ -72,19 +73,19 @@ class MultipartWork(Basics):
         whole, completing = Tally(), Tally()
         # What a client makes once is not made for each upload: the server would wait for it.
         bodies = [bytearray(self._payload.template) for _ in range(self.connections)]
-        with self.target.client() as client, self.target.connected(self.connections) as descriptors:
+        with self.target.connected(self.connections) as descriptors:
             began = time.perf_counter()
             while True:
                 started = time.perf_counter()
                 whole.begun += 1
-                steps = self._one(client, rhythm, descriptors, bodies)
+                steps = self._one(rhythm, descriptors, bodies)
                 ended = time.perf_counter()
                 whole.seconds = ended - began
                 for step in steps:
                     whole.idle_seconds += step.idle_seconds
                     whole.failed += step.failed + step.unanswered
                     whole.examples += step.examples[: 3 - len(whole.examples)]
-                if not whole.failed:
+                if len(steps) == STEPS and not whole.failed:
                     whole.answered += 1
                     whole.latencies[bucket_of(int((ended - started) * 1e9))] += 1
                     _add(completing, steps[-1])
@@ -92,12 +93,14 @@ class MultipartWork(Basics):
                     break
         return {self.cell.name: whole, self.COMPLETE: completing}
 
-    def _one(
-        self, client: Client, rhythm: Rhythm, descriptors: list[int], bodies: list[bytearray]
-    ) -> list[Tally]:
-        """Make one upload; returns its parts and, if it came to that, its Complete."""
+    def _one(self, rhythm: Rhythm, descriptors: list[int], bodies: list[bytearray]) -> list[Tally]:
+        """Make one upload; returns what it took: Create and, if it came to that, parts and Complete."""
         key = plans.written_key(self.cell, next(self._numbers) % 8)
-        upload = client.begin_upload(self.target.writes, key)
+        creation = Script([plans.creation_exchange(self.target, key)])
+        created = creation.drive(descriptors[:1], _once(rhythm), keep_answers=True)
+        if not created.answered:
+            return [created]
+        upload = plans.upload_id_in(created.answers[0])
         self._open = (key, upload)
         serial = next_serial()
         script = Script(
@@ -113,7 +116,7 @@ class MultipartWork(Basics):
         )
         if parts.answered != self._parts:
             self.close()
-            return [parts]
+            return [created, parts]
         etags = [plans.etag_of(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, key, upload, etags)
         completed = Script([completion]).drive(descriptors[:1], _once(rhythm))
@@ -121,7 +124,7 @@ class MultipartWork(Basics):
             self._open, self._last = None, (key, serial)
         else:
             self.close()
-        return [parts, completed]
+        return [created, parts, completed]
 
     def verify(self) -> list[str]:
         """Read the last upload back."""

@@ -156,6 +156,18 @@ def copy_exchanges(cell: Cell, target: Target, scale: Scale, upload: str | None)
     return found
 
 
+def creation_exchange(target: Target, key: str) -> Exchange:
+    """Return the beginning of an upload."""
+    head = target.signer.head("POST", f"/{target.writes}/{key}", [("uploads", "")], {"content-length": "0"})
+    return Exchange(head, 200, holds=b"UploadId>")
+
+
+def upload_id_in(answer: bytes) -> str:
+    """Return the id in the answer to the beginning of an upload, empty when there is none."""
+    found = re.search(rb"UploadId>([^<]+)<", answer.partition(b"\r\n\r\n")[2])
+    return unescape(found[1].decode(), {"&quot;": '"', "&#34;": '"'}) if found else ""
+
+
 def copy_exchange(target: Target, source: str, key: str) -> Exchange:
     """Return the copy of an object, `source` with its bucket."""
     fields = {"x-amz-copy-source": f"/{source}", "content-length": "0"}
