@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from sidegate.descriptors import ENOUGH
+from sidegate.http.limits import Limits, fitting
 
 resource = pytest.importorskip("resource", reason="no limits of descriptors on this system")
 
@@ -18,7 +19,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 from sidegate import descriptors
 descriptors.ENOUGH = enough
 raised = descriptors.raise_descriptor_limit()
-assert raised == descriptors.descriptor_limit()
+assert raised == descriptors.descriptor_limits()[0]
 print(descriptors.started_with, raised, *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
@@ -55,7 +56,7 @@ def test_without_limits_a_usual_one_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     from sidegate import descriptors
 
     monkeypatch.setattr(descriptors, "resource", None)
-    assert descriptors.descriptor_limit() == descriptors.raise_descriptor_limit() == descriptors.UNKNOWN
+    assert descriptors.descriptor_limits()[0] == descriptors.raise_descriptor_limit() == descriptors.UNKNOWN
 
 
 def test_no_limit_is_a_high_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,4 +64,17 @@ def test_no_limit_is_a_high_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
     none = resource.RLIM_INFINITY
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (none, none))
-    assert descriptors.descriptor_limit() == descriptors.raise_descriptor_limit() == ENOUGH
+    assert descriptors.descriptor_limits()[0] == descriptors.raise_descriptor_limit() == ENOUGH
+
+
+@pytest.mark.parametrize("limit", [8, 300, 1024, ENOUGH, 1 << 20])
+def test_shares_fit_together(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sidegate import descriptors
+
+    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda which: (limit, limit))
+    connections = descriptors.connections_that_fit()
+    assert connections >= 1
+    assert 2 * connections + descriptors.packs_that_fit() < limit
+    usual = Limits()
+    assert fitting(usual).connections == min(usual.connections, connections)
+    assert (fitting(usual) is usual) == (limit >= ENOUGH)

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from sidegate.descriptors import raise_descriptor_limit
 from sidegate.gateway.activity import CELLS, Activity, SharedActivity
 from sidegate.gateway.authorization import require_keys
 from sidegate.gateway.general import GeneralNamespace
@@ -29,7 +30,6 @@ from sidegate.gateway.serving import Elsewhere, Options, running_gateway
 from sidegate.gateway.session import JobSession
 from sidegate.gateway.traffic import Traffic
 from sidegate.http import loops
-from sidegate.http.descriptors import raise_limit
 from sidegate.http.handover import Adoption
 from sidegate.http.supervisor import COLUMNS, ENDED, TAKEN, Supervisor, listen
 from sidegate.http.tally import Tally
@@ -83,7 +83,7 @@ class Order:
 def tune_process() -> None:
     """Keep the loop responsive beside threads, and give it descriptors."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    raise_limit()
+    raise_descriptor_limit()
 
 
 # -- in the process that has the fleet ------------------------------------------

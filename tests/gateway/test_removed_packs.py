@@ -11,8 +11,6 @@ from gateway_harness import Client, Clock, commit_files, noise, start
 
 from sidegate.gateway import serving
 from sidegate.gateway.general import GeneralNamespace
-from sidegate.gateway.serving import fitting_limits
-from sidegate.http.limits import Limits
 from sidegate.pfs.collection import collect
 from sidegate.pfs.store import Store
 
@@ -62,8 +60,3 @@ def test_a_removed_pack_is_closed(client: Client, store: Store, clock: Clock) ->
         time.sleep(0.01)
     assert not same_file(descriptor, inode)
     assert client.get("/labs/kept").body == b"kept"
-
-
-def test_files_have_descriptors_too() -> None:
-    assert fitting_limits(1024).connections == 512
-    assert fitting_limits(1 << 20) == Limits()

@@ -42,8 +42,7 @@ def keeper(packs: OpenPacks) -> Keeper:
 
 def allow(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Let a process have so many packs open before it forgets."""
-    limit = count * open_packs_module.LIMIT_SHARE
-    monkeypatch.setattr(open_packs_module, "descriptor_limit", lambda: limit)
+    monkeypatch.setattr(open_packs_module, "packs_that_fit", lambda: count)
 
 
 def is_open(descriptor: int) -> bool:

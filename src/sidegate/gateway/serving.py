@@ -13,10 +13,9 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-from sidegate.descriptors import descriptor_limit, raise_descriptor_limit
 from sidegate.errors import SidegateError, Unavailable
 from sidegate.gateway.activity import Activity
 from sidegate.gateway.authorization import Authorize
@@ -28,7 +27,6 @@ from sidegate.gateway.heap import keep_freed_memory
 from sidegate.gateway.namespace import Namespace
 from sidegate.gateway.threads import WorkThreads
 from sidegate.http import loops
-from sidegate.http.limits import Limits
 from sidegate.http.server import Server
 from sidegate.pfs.store import Store
 
@@ -96,17 +94,14 @@ async def running_gateway(
             activity=activity or Activity(),
             md5_tags=options.md5_tags,
         )
-        raise_descriptor_limit()
-        limits = fitting_limits(descriptor_limit())
         gateway = Gateway(
             context, base_domains=options.base_domains, authorize=options.authorize, worker=options.worker
         )
         if accepted is None:
-            server = await _listen(gateway, context, options, limits)
+            server = await _listen(gateway, context, options)
         else:
             server = Server.unbound(
                 gateway.handle,
-                limits=limits,
                 reject=gateway.reject,
                 backend=options.parser,
                 on_close=accepted.on_close,
@@ -125,19 +120,12 @@ async def running_gateway(
                 await server.drain(options.grace_seconds)
 
 
-def fitting_limits(descriptors: int) -> Limits:
-    """Return the limits of a server that may have so many descriptors: files need some of them too."""
-    usual = Limits()
-    return replace(usual, connections=min(usual.connections, descriptors // 2))
-
-
-async def _listen(gateway: Gateway, context: Context, options: Options, limits: Limits) -> Server:
+async def _listen(gateway: Gateway, context: Context, options: Options) -> Server:
     try:
         return await Server.start(
             gateway.handle,
             options.host,
             options.port,
-            limits=limits,
             reject=gateway.reject,
             backend=options.parser,
             shortcut=gateway.shortcut,

@@ -6,7 +6,9 @@ whole transfer, except `head_seconds`, which bounds one request head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sidegate.descriptors import connections_that_fit
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -51,3 +53,9 @@ class Limits:
             self.drain_seconds,
             self.linger_seconds,
         )
+
+
+def fitting(limits: Limits) -> Limits:
+    """Return limits with no more connections than this process has descriptors for."""
+    fit = connections_that_fit()
+    return limits if limits.connections <= fit else replace(limits, connections=fit)

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidegate.http.budget import Budget
-from sidegate.http.descriptors import within_descriptors
-from sidegate.http.limits import Limits
+from sidegate.http.limits import Limits, fitting
 from sidegate.http.loopback import prefer_unpaced
 from sidegate.http.loops import select_parser
 from sidegate.http.message import Handler
@@ -63,7 +62,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         parsers = select_parser(backend)
-        bounds = within_descriptors(limits or Limits())
+        bounds = fitting(limits or Limits())
         service = Service(handler, bounds, reject, parsers, clock, loop, shortcut=shortcut, budget=budget)
         if sockets:
             (given,) = sockets
@@ -97,7 +96,7 @@ class Server:
         parsers = select_parser(backend)
         service = Service(
             handler,
-            within_descriptors(limits or Limits()),
+            fitting(limits or Limits()),
             reject,
             parsers,
             clock,

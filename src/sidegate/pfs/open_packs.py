@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet, WeakValueDictionary
 
-from sidegate.descriptors import descriptor_limit
+from sidegate.descriptors import packs_that_fit
 from sidegate.pfs.compression import RAW
 from sidegate.pfs.disk import explained_disk_errors
 from sidegate.pfs.pack_files import pack_path
@@ -24,9 +24,6 @@ from sidegate.pfs.packs import PackFile
 
 OPEN_PACKS = 128
 """Kept open for the next look-up, whoever remembers them."""
-
-LIMIT_SHARE = 4
-"""One in so many of a process's descriptors may be a pack's before all that is remembered is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ class OpenPacks:
 
     def _is_crowded(self) -> bool:
         """Whether too many are open, and enough were opened since for it to help that all is forgotten."""
-        limit = descriptor_limit() // LIMIT_SHARE
+        limit = packs_that_fit()
         return len(self._open) >= limit and self._opened * 2 > limit
 
     def _forget(self) -> None:
