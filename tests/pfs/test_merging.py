@@ -26,6 +26,7 @@ BEGUN = 6
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh_chunks, "MERGE_COUNT", BEGUN)
     monkeypatch.setattr(fresh_chunks, "STEP_COUNT", 2)
+    monkeypatch.setattr(fresh_chunks, "PASSED_COUNT", 0)
 
 
 @pytest.fixture
@@ -67,6 +68,25 @@ def test_each_transaction_takes_a_step(store: Store, other: Store, merged: int) 
                 reader.chunks.put(noise(1000, number))
             commit(reader)
         assert counts(store) == (fresh, merged + 2 * (step + 1)), "nothing is stored twice"
+    assert check(store).clean
+
+
+def test_transactions_with_few_chunks_take_turns(
+    store: Store, merged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh_chunks, "PASSED_COUNT", 2)
+    monkeypatch.setattr(fresh_chunks, "FEW_COUNT", 3)
+    chunks = put_one_by_one(store, range(BEGUN))
+    taken = [counts(store)[1] - merged]
+    for number in range(BEGUN, BEGUN + 6):
+        chunks += put_one_by_one(store, range(number, number + 1))
+        taken.append(counts(store)[1] - merged)
+    assert taken == [0, 0, 2, 2, 2, 4, 4]
+    for number in range(BEGUN + 6, BEGUN + 9):
+        chunks.append(store.chunks.put(noise(1000, number)))
+    commit(store)
+    assert counts(store)[1] - merged == 8, "one that puts several takes its step at once"
+    assert_all_found(store, chunks)
     assert check(store).clean
 
 
