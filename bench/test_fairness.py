@@ -8,7 +8,6 @@ that core cannot but add is measured too: with uploads that no server sees.
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from figures import Figure, Goal
 from sidegate.bench.cells import CELLS
 from sidegate.bench.corpus import plain_object, scale_named
 from sidegate.bench.latencies import added, percentile
+from sidegate.bench.placing import on_cores
 from sidegate.bench.plans import reading_exchanges
 from sidegate.bench.servers import Cores, ServerProcess, start_sidecar
 from sidegate.bench.signing import Signer
@@ -81,12 +81,11 @@ class Arena:
 
 @pytest.fixture(scope="module", params=["one core", "two cores"])
 def arena(request: pytest.FixtureRequest, scale: Scale) -> Iterator[Arena]:
-    cores, before = Cores.choose(), os.sched_getaffinity(0)
+    cores = Cores.choose()
     name = "smoke" if scale.smoke else "small"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-")))
-        os.sched_setaffinity(0, {cores.client})
-        stack.callback(os.sched_setaffinity, 0, before)
+        stack.enter_context(on_cores({cores.client}))
         stock = make_stock(folder, NEEDED, scale_named(name))
         # It has as many threads that hash as there are cores when it starts.
         of_server = {cores.server} if request.param == "one core" else {cores.server, cores.client}

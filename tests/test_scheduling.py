@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidegate.scheduling import SLICE_US, give_way, work_in_background
+from sidegate.scheduling import SLICE_US, _sched_yield, give_way, work_in_background
 
 _SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 
@@ -89,3 +89,15 @@ def test_background_work_takes_short_slices() -> None:
     if not before:
         pytest.skip("this kernel has no slices of threads (Linux 6.12 and later have)")
     assert after == SLICE_US * 1000
+
+
+def test_giving_way_where_the_c_library_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr("time.sleep", pauses.append)
+    _sched_yield.cache_clear()
+    try:
+        give_way()
+    finally:
+        _sched_yield.cache_clear()
+    assert pauses == [0]

@@ -12,7 +12,8 @@ import os
 import platform
 import struct
 import sys
-from functools import cache
+import time
+from functools import cache, partial
 from typing import Any, Final
 
 SLICE_US: Final = 100
@@ -54,4 +55,5 @@ def work_in_background(niceness: int) -> None:
 
 @cache
 def _sched_yield() -> Any:
-    return ctypes.CDLL(None).sched_yield
+    """Return the C library's function, or what gives up the GIL at least where it has none."""
+    return getattr(ctypes.CDLL(None), "sched_yield", partial(time.sleep, 0))

@@ -243,3 +243,11 @@ def test_a_server_that_never_rests_is_not_waited_for() -> None:
 def test_a_process_that_is_not_there() -> None:
     with pytest.raises(NotFound, match="no process"):
         ProcessTree(2**22 + 1)
+
+
+def test_without_cores_of_their_own_it_is_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    result = CliRunner().invoke(sidegate, ["bench", "self", "--scale", "smoke", "--rounds", "1"])
+    assert result.exit_code == 2
+    assert "this system cannot do" in result.output
+    assert "sidegate bench s3" in result.output

@@ -33,10 +33,12 @@ def congestion_of(one: socket.socket) -> str:
     return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
 
 
-@pytest.fixture(params=["native", "pure"])
-def script(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=["native", "pure", "pure, without epoll"])
+def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "pure, without epoll":
+        monkeypatch.delattr("select.epoll", raising=False)
     try:
-        _, modules = select({"native": "require", "pure": "off"}[request.param])
+        _, modules = select("require" if request.param == "native" else "off")
     except ModuleNotFoundError as absent:
         pytest.skip(f"not compiled: {absent}")
     return modules["load"].Script

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from pfs.samples import commit_files, content, noise, put
 from sidegate.errors import Denied, SidegateError, Unavailable
+from sidegate.pfs import chunks as chunks_module
+from sidegate.pfs import disk, packs
 from sidegate.pfs.catalog.database import _explain
 from sidegate.pfs.checking import check
-from sidegate.pfs.disk import StorageFull, explain_os_error
+from sidegate.pfs.disk import StorageFull, explain_os_error, find_room, sync_data
+from sidegate.pfs.reserve import RESERVE_BYTES
 from sidegate.pfs.store import Store
 
 
@@ -66,3 +70,41 @@ def test_a_full_disk_stops_a_write_and_harms_nothing(store: Store, monkeypatch: 
     assert content(store, record) == b"1"
     assert check(store).clean
     put(store, noise(100_000, "large"))
+
+
+@pytest.fixture
+def only_posix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What macOS does not have."""
+    for name in ("posix_fallocate", "fdatasync", "sched_getaffinity", "memfd_create"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(disk, "_sync_file_range", lambda: None)
+
+
+@pytest.mark.usefixtures("only_posix")
+def test_a_durable_store_where_there_is_only_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks_module, "PACK_BYTES", 1 << 20)
+    monkeypatch.setattr(packs, "RESERVED_AHEAD_BYTES", 64 << 10)
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), real(fd))[1])
+    Store.create(tmp_path / "store")
+    assert (tmp_path / "store" / "reserve").stat().st_blocks * 512 >= RESERVE_BYTES
+    with Store.open(tmp_path / "store", durability="disk") as store:
+        store.repos.create("labs")
+        commit_files(store, "labs", {f"{n}": noise(600_000, n) for n in range(4)})
+    assert synced
+    with Store.open(tmp_path / "store") as store:
+        assert check(store).clean
+        tree = store.tree(store.commits.head("labs", "master"))
+        assert content(store, tree.get("3")) == noise(600_000, 3)
+
+
+@pytest.mark.usefixtures("only_posix")
+def test_room_is_found_by_writing(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w+b") as file:
+        file.write(b"begin")
+        file.flush()
+        find_room(file.fileno(), 5, 200_000)
+        sync_data(file.fileno())
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 200_000
+        assert file.read() == bytes(200_000)

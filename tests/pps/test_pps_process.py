@@ -319,3 +319,13 @@ def test_family_of_a_process_that_is_gone() -> None:
     family = ProcessFamily(leader=2**22 - 1)
     assert family.survivors() == []
     family.signal(signal.SIGTERM)
+
+
+def test_a_process_is_followed_where_there_is_only_posix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pidfd_open", "waitid"):
+        monkeypatch.delattr(os, name, raising=False)
+    result, lines = shell("echo one; echo two >&2; exit 7")
+    assert (result.ending, result.exit_code) == (Ending.EXITED, 7)
+    assert sorted(lines) == [(STDERR, "two"), (STDOUT, "one")]
+    result, _ = python("import time; time.sleep(60)", timeout_seconds=0.2)
+    assert result.ending is Ending.TIMED_OUT

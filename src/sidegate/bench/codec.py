@@ -6,7 +6,6 @@ drifts by more than what the servers differ.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
@@ -16,6 +15,7 @@ import zstandard
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.goals import CODEC
+from sidegate.bench.placing import on_cores
 from sidegate.bench.results import Result, Sample
 from sidegate.bench.rounds import WARMING_SHARE, Ceiling, Settings
 from sidegate.pfs.compression import LEVEL
@@ -46,12 +46,8 @@ class _Codec:
 
     def in_turn(self, step: Callable[[], T]) -> T:
         """Take a step on the servers' core."""
-        ours = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self._core})
-        try:
+        with on_cores({self._core}):
             return step()
-        finally:
-            os.sched_setaffinity(0, ours)
 
     def begin(self) -> bool:
         """Cut the body into chunks and warm up."""

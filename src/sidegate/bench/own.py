@@ -6,7 +6,6 @@ loads the same data into each; measures; stops them and removes what they stored
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from sidegate.bench.goals import Verdict, judge
 from sidegate.bench.loading import load
 from sidegate.bench.page_cache import write_back
 from sidegate.bench.peers import ESSENTIAL, KEYS, Peer, installed
+from sidegate.bench.placing import on_cores
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.results import Result
 from sidegate.bench.room import Tenant, check_room, explained_full_disk
@@ -80,24 +80,19 @@ def run_self(
     check_room(place, needed)
     cores = Cores.choose()
     settings = replace(settings, poll=cores.apart)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cores.client})
-    try:
-        with explained_full_disk(place, needed), ExitStack() as stack:
-            directory = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-", dir=place))
-            )
-            arena = _Arena(directory, cells, settings, cores, stack, tell)
-            arena.add_ours()
-            arena.add_bare()
-            for peer in peers:
-                arena.add_peer(peer)
-            write_back()  # what was loaded, or the disk is busy with it while reading is measured
-            pool = stack.enter_context(WarmPool(settings.scale.round_bytes))
-            targets = [replace(target, pool=pool) for target in arena.targets]
-            results = measure(cells, targets, settings, tell, ceiling=codec_of(settings, cores.server))
-    finally:
-        os.sched_setaffinity(0, before)
+    with explained_full_disk(place, needed), on_cores({cores.client}), ExitStack() as stack:
+        directory = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="sidegate-bench-", dir=place))
+        )
+        arena = _Arena(directory, cells, settings, cores, stack, tell)
+        arena.add_ours()
+        arena.add_bare()
+        for peer in peers:
+            arena.add_peer(peer)
+        write_back()  # what was loaded, or the disk is busy with it while reading is measured
+        pool = stack.enter_context(WarmPool(settings.scale.round_bytes))
+        targets = [replace(target, pool=pool) for target in arena.targets]
+        results = measure(cells, targets, settings, tell, ceiling=codec_of(settings, cores.server))
     verdicts = judge(results, arena.peer_labels)
     document = document_of(
         results,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.bench.endpoints import Endpoint, parse_endpoint
+from sidegate.bench.placing import on_cores, own_cores
 from sidegate.bench.processes import ProcessTree
 from sidegate.errors import Unavailable
 
@@ -31,8 +32,8 @@ class Cores:
 
     @classmethod
     def choose(cls) -> Cores:
-        """Return two cores of those that this process may use."""
-        usable = sorted(os.sched_getaffinity(0))
+        """Return two cores of those that this process may use; raises Unsupported."""
+        usable = sorted(own_cores())
         return cls(usable[0], usable[1 % len(usable)])
 
     @property
@@ -121,19 +122,14 @@ def _spawn(
     wants_line: bool,
 ) -> subprocess.Popen[bytes]:
     """Start a process that never ran on another core: its threads inherit where it is."""
-    ours = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
-    try:
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if wants_line else output,
-                stderr=output,
-                env=dict(environment),
-            )
-    finally:
-        os.sched_setaffinity(0, ours)
+    with on_cores({core} if isinstance(core, int) else core), log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if wants_line else output,
+            stderr=output,
+            env=dict(environment),
+        )
 
 
 def free_port() -> int:

@@ -66,6 +66,33 @@ def explained_disk_errors() -> Iterator[None]:
         raise explained from error
 
 
+def sync_data(fd: int) -> None:
+    """Return once a file's bytes are on disk; raises OSError.
+
+    Where there is no fdatasync (macOS) its times are written too.
+    """
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+_ZEROS_AT_ONCE_BYTES = 64 << 10
+
+
+def find_room(fd: int, offset: int, size_bytes: int) -> None:
+    """Have a file take up room behind its end, at `offset`; raises OSError.
+
+    Where there is no posix_fallocate (macOS) zeros are written.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, offset, size_bytes)
+        return
+    end = offset + size_bytes
+    while offset < end:
+        offset += os.pwrite(fd, bytes(min(_ZEROS_AT_ONCE_BYTES, end - offset)), offset)
+
+
 _SYNC_FILE_RANGE_WAIT_BEFORE, _SYNC_FILE_RANGE_WRITE = 1, 2  # linux/fs.h
 
 

@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from sidegate.pfs.disk import sync_data
+
 
 def pack_path(directory: Path, name: str) -> Path:
     """Return the file of the pack called `name` (32 hex digits)."""
@@ -55,7 +57,7 @@ def sync_pack(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        os.fdatasync(fd)
+        sync_data(fd)
     finally:
         os.close(fd)
     sync_entry(path)

@@ -25,7 +25,7 @@ from blake3 import blake3
 
 from sidegate.errors import Corrupt, SidegateError
 from sidegate.pfs.compression import RAW, decode_payload
-from sidegate.pfs.disk import begin_writing, explained_disk_errors
+from sidegate.pfs.disk import begin_writing, explained_disk_errors, sync_data
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.pack_files import pack_path, sync_entry
 
@@ -144,9 +144,10 @@ class PackWriter:
             return
         start = self._reserved_end
         self._reserved_end = end + RESERVED_AHEAD_BYTES
-        # The write itself tells of a disk that is full or broken.
-        with suppress(OSError):
-            os.posix_fallocate(self._fd, start, self._reserved_end - start)
+        # The write itself tells of a disk that is full or broken, and finds room where this cannot.
+        if hasattr(os, "posix_fallocate"):
+            with suppress(OSError):
+                os.posix_fallocate(self._fd, start, self._reserved_end - start)
 
     def sync(self) -> None:
         """Return once all that was written before the call is on disk.
@@ -163,7 +164,7 @@ class PackWriter:
             fd = os.dup(self._fd)
             first = self._synced_end == 0
         try:
-            os.fdatasync(fd)
+            sync_data(fd)
             if first:
                 sync_entry(self.path)
         except OSError as error:
@@ -419,7 +420,7 @@ def recover(path: Path) -> list[PackRecord] | None:
         end = max((r.offset + r.stored_bytes for r in records), default=HEADER_BYTES)
         os.ftruncate(fd, end)
         os.pwrite(fd, _footer(records, end), end)
-        os.fdatasync(fd)
+        sync_data(fd)
         return records
     finally:
         os.close(fd)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sidegate.pfs.disk import find_room
+
 RESERVE_BYTES: Final = 8 << 20
 """A collection writes the rows that it changes twice, to the log and to the catalog."""
 
@@ -101,7 +103,7 @@ def _fill(fd: int) -> None:
     piece_bytes = RESERVE_BYTES - kept_bytes
     while piece_bytes >= _LEAST_BYTES:
         try:
-            os.posix_fallocate(fd, kept_bytes, piece_bytes)
+            find_room(fd, kept_bytes, piece_bytes)
         except OSError as error:
             os.ftruncate(fd, kept_bytes)  # what was found before the disk was full
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -237,9 +237,15 @@ class _Run:
         self.family.signal(signal.SIGTERM)
 
     def _leader_has_exited(self) -> bool:
-        """Look without reaping: as a zombie the leader keeps the group's id."""
+        """Look without reaping: as a zombie the leader keeps the group's id.
+
+        Where there is no waitid (macOS before Python 3.13) it is reaped, and whoever is left of
+        the group keeps its id.
+        """
         if self.process is None:
             return True
+        if not hasattr(os, "waitid"):
+            return self.process.poll() is not None
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.process.pid, options) is not None
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidegate.native.exchange import (
     EXAMPLE_BYTES,
@@ -32,6 +33,10 @@ _STAMP = struct.Struct("<Q")
 _HEAD_END = b"\r\n\r\n"
 _READ_BYTES = 4 << 20
 _SLEEP_SECONDS = 0.02
+
+
+# epoll's are the same numbers, and only Linux has it.
+_IN, _OUT, _FAILED, _HANG_UP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
 
 
 class Script:
@@ -217,7 +222,7 @@ class _Run:
         self._first_position = first_position
         self._first_serial = first_serial
         self.tally = Tally()
-        self._poller = select.epoll()
+        self._poller = _poller()
         # Duplicates, so that closing these leaves the caller's descriptors open.
         self._connections = {
             fd: _Connection(fd, socket.socket(fileno=os.dup(fd)), body)
@@ -260,7 +265,7 @@ class _Run:
     def _watch(self, connection: _Connection) -> None:
         connection.socket.setblocking(False)
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._poller.register(connection.fd, select.EPOLLIN)
+        self._poller.register(connection.fd, _IN)
 
     def _next(self, connection: _Connection, now: float) -> None:
         """Begin the next request, if there is to be one."""
@@ -288,7 +293,7 @@ class _Run:
             try:
                 sent = connection.socket.send(unsent[0])
             except BlockingIOError:
-                self._poller.modify(connection.fd, select.EPOLLIN | select.EPOLLOUT)
+                self._poller.modify(connection.fd, _IN | _OUT)
                 return
             except OSError:  # the answer, or the end, is there to be read
                 unsent.clear()
@@ -297,12 +302,12 @@ class _Run:
             unsent[0] = unsent[0][sent:]
             if not unsent[0]:
                 del unsent[0]
-        self._poller.modify(connection.fd, select.EPOLLIN)
+        self._poller.modify(connection.fd, _IN)
 
     def _attend(self, connection: _Connection, events: int, now: float) -> None:
-        if connection.unsent and events & select.EPOLLOUT:
+        if connection.unsent and events & _OUT:
             self._send(connection)
-        if not events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+        if not events & (_IN | _HANG_UP | _FAILED):
             return
         if connection.exchange is None or connection.reader is None:
             self._poller.unregister(connection.fd)
@@ -372,6 +377,26 @@ class _Run:
         connection.socket = socket.socket(fileno=os.dup(connection.fd))
         connection.unsent = []
         self._watch(connection)
+
+
+class _Poll:
+    """poll(2) with the times and the end of an epoll, for systems that have none."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self.register, self.modify = self._poll.register, self._poll.modify
+        self.unregister = self._poll.unregister
+
+    def poll(self, timeout_seconds: float) -> list[tuple[int, int]]:
+        """Return (descriptor, events) of those that are ready, waiting for the first."""
+        return self._poll.poll(timeout_seconds * 1000)
+
+    def close(self) -> None:
+        """Do nothing: there is no descriptor."""
+
+
+def _poller() -> Any:
+    return select.epoll() if hasattr(select, "epoll") else _Poll()
 
 
 def _adopt_congestion(new: socket.socket, other: socket.socket) -> None:
