@@ -18,6 +18,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
+from hex_digits cimport hex_digit
+
 from sidegate.native import framing
 from sidegate.native.framing import FramingError, FramingKind, parse_trailer_line
 
@@ -47,13 +49,6 @@ cdef enum State:
 cdef struct Piece:
     const uint8_t* start
     size_t length
-
-
-cdef inline int hex_digit(uint8_t byte) noexcept nogil:
-    if c"0" <= byte <= c"9":
-        return byte - c"0"
-    byte |= 0x20
-    return byte - c"a" + 10 if c"a" <= byte <= c"f" else -1
 
 
 @cython.final

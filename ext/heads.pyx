@@ -9,12 +9,24 @@ plain one.  The GIL is kept: a head takes less time than giving it back.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp, memset
+
+from head_values cimport (
+    MAX_LENGTH_DIGITS,
+    MAX_RANGE_DIGITS,
+    Interval,
+    Value,
+    escaped_byte,
+    is_printable,
+    read_length,
+    read_range,
+    stripped,
+    value_bytes,
+)
 
 from sidegate.native import plain_heads
 
@@ -24,8 +36,6 @@ cdef enum:
     MAX_NAME_BYTES = 40
     MAX_NAMES = 64
     MAX_WANTED = 12
-    MAX_RANGE_DIGITS = 18
-    MAX_LENGTH_DIGITS = 9
 
 if (MAX_PATH_BYTES, MAX_NAME_BYTES, MAX_NAMES, MAX_WANTED, MAX_RANGE_DIGITS, MAX_LENGTH_DIGITS) != (
     plain_heads.MAX_PATH_BYTES,
@@ -53,11 +63,6 @@ cdef struct Name:
     int kind
 
 
-cdef struct Value:
-    const uint8_t* start
-    size_t length
-
-
 # Byte → itself in lower case if it may stand in a header's name (RFC 9110 section 5.6.2), else 0.
 cdef uint8_t[256] TOKEN
 # Byte → whether it may stand in a path, in a query (RFC 3986 section 3.3, 3.4), apart from "%".
@@ -82,23 +87,6 @@ cdef int fill_tables() except -1:
 fill_tables()
 
 
-cdef inline int hex_digit(uint8_t byte) noexcept nogil:
-    if c"0" <= byte <= c"9":
-        return byte - c"0"
-    byte |= 0x20
-    return byte - c"a" + 10 if c"a" <= byte <= c"f" else -1
-
-
-cdef inline int escaped_byte(const uint8_t* text, const uint8_t* end) noexcept nogil:
-    """Return the byte that "%XX" at `text` stands for, -1 if it is none."""
-    cdef int high, low
-    if end - text < 3:
-        return -1
-    high = hex_digit(text[1])
-    low = hex_digit(text[2])
-    return -1 if high < 0 or low < 0 else high << 4 | low
-
-
 cdef inline bint is_keep_alive(Value value) noexcept nogil:
     cdef const char* expected = b"keep-alive"
     cdef size_t index
@@ -108,41 +96,6 @@ cdef inline bint is_keep_alive(Value value) noexcept nogil:
         if TOKEN[value.start[index]] != <uint8_t>expected[index]:
             return False
     return True
-
-
-cdef struct Interval:
-    int64_t first
-    int64_t last
-
-
-cdef bint read_range(Value value, Interval* interval) noexcept nogil:
-    """Read "bytes=A-B", "bytes=A-" or "bytes=-N"; whether it was one of them."""
-    cdef size_t index = 6
-    cdef int64_t number = 0
-    cdef int digits = 0
-    cdef bint after_dash = False
-    if value.length < 8 or memcmp(value.start, b"bytes=", 6) != 0:
-        return False
-    interval.first = interval.last = -1
-    for index in range(6, value.length + 1):
-        if index < value.length and c"0" <= value.start[index] <= c"9":
-            digits += 1
-            if digits > MAX_RANGE_DIGITS:
-                return False
-            number = number * 10 + (value.start[index] - c"0")
-        elif index < value.length and (value.start[index] != c"-" or after_dash):
-            return False
-        elif after_dash:
-            interval.last = number if digits else -1
-        else:
-            if index == value.length:
-                return False
-            interval.first = number if digits else -1
-            after_dash = True
-            number = digits = 0
-    if interval.first < 0:
-        return interval.last >= 0
-    return interval.last < 0 or interval.last >= interval.first
 
 
 cdef struct Found:
@@ -394,19 +347,6 @@ cdef class HeadScanner:
         return True
 
 
-cdef bint read_length(Value value, int64_t* length) noexcept nogil:
-    """Read a Content-Length; whether it is one of few digits."""
-    cdef size_t index
-    length[0] = 0
-    if not 1 <= value.length <= MAX_LENGTH_DIGITS:
-        return False
-    for index in range(value.length):
-        if not c"0" <= value.start[index] <= c"9":
-            return False
-        length[0] = length[0] * 10 + (value.start[index] - c"0")
-    return True
-
-
 cdef const uint8_t* read_path(const uint8_t* at, const uint8_t* end, Found* found) noexcept nogil:
     """Return where the path ends, NULL if it is not plain."""
     cdef const uint8_t* begin = at
@@ -432,27 +372,6 @@ cdef const uint8_t* read_path(const uint8_t* at, const uint8_t* end, Found* foun
     found.path.start = begin
     found.path.length = at - begin
     return at if found.path.length <= MAX_PATH_BYTES else NULL
-
-
-cdef inline bint is_printable(Value value) noexcept nogil:
-    cdef size_t index
-    cdef uint8_t byte, strange = 0
-    # No early end: the compiler makes vectors of it.
-    for index in range(value.length):
-        byte = value.start[index]
-        strange |= (byte < 0x20 and byte != 9) | (byte > 0x7E)
-    return not strange
-
-
-cdef inline Value stripped(Value value) noexcept nogil:
-    while value.length and (value.start[0] == c" " or value.start[0] == c"\t"):
-        value.start += 1
-        value.length -= 1
-    while value.length and (
-        value.start[value.length - 1] == c" " or value.start[value.length - 1] == c"\t"
-    ):
-        value.length -= 1
-    return value
 
 
 cdef size_t fill_names(Name* names, dict kinds) except? 0:
@@ -488,10 +407,6 @@ cdef decode_path(Found* found):
         return PyUnicode_DecodeUTF8(decoded, length, NULL)
     except UnicodeDecodeError:
         return None
-
-
-cdef inline value_bytes(Value value):
-    return None if value.start is NULL else PyBytes_FromStringAndSize(<const char*>value.start, value.length)
 
 
 cdef inline void put(tuple result, Py_ssize_t index, object item) noexcept:

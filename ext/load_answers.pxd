@@ -4,8 +4,10 @@
 Knows no socket and no request.  All of it inline, for the load loop alone.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memmove
+
+from hex_digits cimport hex_digit
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t length, const void* needle, size_t needle_length)
@@ -143,7 +145,7 @@ cdef inline bint take_chunks(Answer* answer, const char* data, int64_t length) n
         elif data[offset] != c"\r":
             answer.line_is_empty = False
             if answer.chunk_state == IN_SIZE:
-                digit = hex_digit(data[offset])
+                digit = hex_digit(<uint8_t>data[offset])
                 if digit < 0:
                     answer.chunk_state = AFTER_SIZE
                 elif answer.chunk_left < MAX_SIZE:
@@ -157,10 +159,3 @@ cdef inline void keep(Answer* answer, const char* data, int64_t length) noexcept
     cdef size_t count = min(<size_t>length, KEPT - answer.kept)
     memmove(answer.buffer + answer.kept, data, count)
     answer.kept += count
-
-
-cdef inline int hex_digit(char byte) noexcept nogil:
-    if c"0" <= byte <= c"9":
-        return byte - c"0"
-    byte |= 0x20
-    return byte - c"a" + 10 if c"a" <= byte <= c"f" else -1
