@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sidegate.bench import comparison, report
+from sidegate.bench.assembling import add_failure
 from sidegate.bench.cells import CELLS, Cell
 from sidegate.bench.corpus import SCALES
 from sidegate.bench.document import document_of, read_document, write_document
@@ -22,7 +23,7 @@ from sidegate.bench.results import Result, Sample, cpu_ratio, ratio
 from sidegate.bench.rounds import Settings
 from sidegate.bench.wrong_answers import shown_answer
 from sidegate.errors import Invalid, NotFound
-from sidegate.native.exchange import BUCKETS, bucket_of
+from sidegate.native.exchange import BUCKETS, Tally, bucket_of
 
 FULL = SCALES["full"]
 SETTINGS = Settings(FULL)
@@ -139,6 +140,22 @@ def test_failures_are_counted_however_they_came() -> None:
 
 def verdicts(*results: Result, peers: tuple[str, ...] = ("p", "q")) -> dict[tuple[str, str], str]:
     return {(v.goal.cell, v.goal.kind): v.word for v in judge(results, peers)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "failed", "unanswered"),
+    [
+        (Tally(begun=8, answered=7, failed=1, examples=[(0, b"x")]), 1, 0),
+        (Tally(begun=8, answered=6, unanswered=2), 0, 2),
+        (Tally(begun=3, answered=3), 0, 1),
+    ],
+)
+def test_an_upload_that_came_to_nothing_is_never_right(parts: Tally, failed: int, unanswered: int) -> None:
+    """Also where its time was over before all parts were sent."""
+    whole = Tally(begun=1)
+    add_failure(whole, [parts])
+    assert (whole.failed, whole.unanswered) == (failed, unanswered)
+    assert whole.examples == parts.examples
 
 
 def test_goals_are_held_against_results() -> None:
@@ -292,6 +309,8 @@ def test_answers_that_did_not_come_are_said_so() -> None:
         ),
         (b"HTTP/1.1 200 OK\r\n\r\n\x00\x01", "HTTP/1.1 200 OK, some bytes that are no text"),
         (b"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK, no body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HTTP/1.1 200 OK, 99 bytes"),
+        (b"HTTP/1.1 503 Slow\r\nContent-Length: 0\r\n\r\n\x00", "HTTP/1.1 503 Slow"),
         ("HTTP/1.1 400 Bad\r\n\r\nzu groß".encode()[:-1], "HTTP/1.1 400 Bad zu gro"),
         (b"\x15\x03\x01\x00\x02", "what came is no HTTP"),
     ],

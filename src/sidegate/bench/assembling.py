@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -83,13 +84,14 @@ class MultipartWork(Basics):
                 whole.seconds = ended - began
                 for step in steps:
                     whole.idle_seconds += step.idle_seconds
-                    whole.failed += step.failed + step.unanswered
-                    whole.examples += step.examples[: 3 - len(whole.examples)]
-                if len(steps) == STEPS and not whole.failed:
+                is_done = len(steps) == STEPS and steps[-1].answered == 1
+                if is_done:
                     whole.answered += 1
                     whole.latencies[bucket_of(int((ended - started) * 1e9))] += 1
                     _add(completing, steps[-1])
-                if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or whole.failed:
+                else:
+                    add_failure(whole, steps)
+                if whole.seconds >= rhythm.seconds or whole.begun >= self._limit or not is_done:
                     break
         return {self.cell.name: whole, self.COMPLETE: completing}
 
@@ -162,7 +164,9 @@ class AssembleWork(Basics):
         parts = self._copy_parts(upload, rhythm)
         if parts.answered != self._parts:
             self.close()
-            return {self.cell.name: Tally(begun=1, failed=1, examples=parts.examples), self.COPY: Tally()}
+            found = Tally(begun=1)
+            add_failure(found, [parts])
+            return {self.cell.name: found, self.COPY: Tally()}
         etags = [plans.etag_in_body(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, self._key, upload, etags)
         completing = self.target.load(Script([completion]), 1, _once(rhythm))
@@ -211,6 +215,16 @@ class AssembleWork(Basics):
 def _once(rhythm: Rhythm) -> Rhythm:
     """Return a rhythm of one request, whose head and document were made before."""
     return replace(rhythm, seconds=60.0, drain_seconds=60.0, count=1)
+
+
+def add_failure(total: Tally, steps: Sequence[Tally]) -> None:
+    """Count what an upload came to grief about: at least an answer that did not come."""
+    for step in steps:
+        total.failed += step.failed
+        total.unanswered += step.unanswered
+        total.examples += step.examples[: 3 - len(total.examples)]
+    if not (total.failed or total.unanswered):
+        total.unanswered += 1
 
 
 def _add(total: Tally, one: Tally) -> None:

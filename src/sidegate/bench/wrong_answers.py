@@ -18,13 +18,15 @@ def shown_answer(answer: bytes) -> str:
         return "the server closed the connection"
     if not status.isprintable() or not status.startswith("HTTP/"):
         return "what came is no HTTP"
-    text = _text(body)
-    if text is None:
-        length = _LENGTH.search(head)
-        return f"{status}, {length[1].decode() if length else 'some'} bytes that are no text"
-    if not text and status.split()[1:2] in (["200"], ["206"]):
-        return f"{status}, no body"
-    return f"{status} {text}".rstrip()
+    found = _LENGTH.search(head)
+    length = int(found[1]) if found else None
+    text = "" if length == 0 else _text(body)  # what follows a body of nothing belongs to no answer
+    if text:
+        return f"{status} {text}"
+    if length or text is None:
+        kind = " that are no text" if text is None else ""
+        return f"{status}, {'some' if length is None else length} bytes{kind}"
+    return f"{status}, no body" if status.split()[1:2] in (["200"], ["206"]) else status
 
 
 def _text(body: bytes) -> str | None:
