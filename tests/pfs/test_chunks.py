@@ -16,7 +16,9 @@ from sidegate.pfs import open_packs
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.ids import ChunkId
-from sidegate.pfs.packs import PackMissing, PackRecord, PackWriter, decode_records
+from sidegate.pfs.pack_format import PackRecord, decode_records
+from sidegate.pfs.pack_writing import PackWriter
+from sidegate.pfs.packs import PackMissing
 from sidegate.pfs.recovery import recover_abandoned
 from sidegate.pfs.relocation import relocate
 from sidegate.pfs.store import Store

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from pfs.samples import commit_files, content, noise, put
 from sidegate.errors import Denied, SidegateError, Unavailable
 from sidegate.pfs import chunks as chunks_module
-from sidegate.pfs import disk, packs
+from sidegate.pfs import disk, pack_writing
 from sidegate.pfs.catalog.database import _explain
 from sidegate.pfs.checking import check
 from sidegate.pfs.disk import StorageFull, explain_os_error, find_room, sync_data
@@ -83,7 +83,7 @@ def only_posix(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("only_posix")
 def test_a_durable_store_where_there_is_only_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 1 << 20)
-    monkeypatch.setattr(packs, "RESERVED_AHEAD_BYTES", 64 << 10)
+    monkeypatch.setattr(pack_writing, "RESERVED_AHEAD_BYTES", 64 << 10)
     synced: list[int] = []
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), real(fd))[1])

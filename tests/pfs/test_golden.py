@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from pfs.samples import MemoryChunks, crash, noise, put
 from sidegate.native import IndexNode
-from sidegate.pfs import cutting, nodes, packs
+from sidegate.pfs import cutting, nodes, pack_writing
 from sidegate.pfs.compression import decode_payload
 from sidegate.pfs.encoding import Decoder, encode_integer
 from sidegate.pfs.extent_lists import list_nodes, load_extents, store_extents
@@ -23,7 +23,9 @@ from sidegate.pfs.extents import Extent, content_hash, decode_extent, digest, en
 from sidegate.pfs.files import ExtentList, FileRecord, decode_record, encode_record
 from sidegate.pfs.ids import ChunkId, NodeId
 from sidegate.pfs.nodes import Entry, encode_node
-from sidegate.pfs.packs import PackFile, PackRecord, PackWriter, read_index, record_offset, recover, scan
+from sidegate.pfs.pack_format import PackRecord, record_offset
+from sidegate.pfs.pack_writing import PackWriter
+from sidegate.pfs.packs import PackFile, read_index, recover, scan
 from sidegate.pfs.store import Store
 from sidegate.pfs.tree import NodeCache, Tree
 from sidegate.pfs.tree_edit import build
@@ -179,7 +181,7 @@ def pack_records() -> list[PackRecord]:
 
 
 def test_a_pack_is_written_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs.secrets, "token_bytes", lambda length: bytes.fromhex(PACK["name"]))
+    monkeypatch.setattr(pack_writing.secrets, "token_bytes", lambda length: bytes.fromhex(PACK["name"]))
     writer = PackWriter(tmp_path, PACK["created_us"])
     assert writer.path == tmp_path / PACK["path"]
     for record, fields in zip(pack_records(), PACK["records"], strict=True):

@@ -9,24 +9,14 @@ from blake3 import blake3
 
 from pfs.samples import noise
 from sidegate.errors import Corrupt
-from sidegate.pfs import packs
+from sidegate.pfs import pack_writing
 from sidegate.pfs.compression import RAW, encode_payload
 from sidegate.pfs.disk import StorageFull
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.pack_files import sync_pack
-from sidegate.pfs.packs import (
-    ALIGNED_FROM_BYTES,
-    HEADER_BYTES,
-    PAGE_BYTES,
-    RECORD_BYTES,
-    PackFile,
-    PackMissing,
-    PackRecord,
-    PackWriter,
-    read_index,
-    recover,
-    scan,
-)
+from sidegate.pfs.pack_format import ALIGNED_FROM_BYTES, HEADER_BYTES, PAGE_BYTES, RECORD_BYTES, PackRecord
+from sidegate.pfs.pack_writing import PackWriter
+from sidegate.pfs.packs import PackFile, PackMissing, read_index, recover, scan
 
 PLAIN = [noise(100, 1), noise(40_000, 2), b"text " * 5000, noise(ALIGNED_FROM_BYTES, 3), b"", noise(7, 4)]
 
@@ -230,7 +220,7 @@ def test_a_failed_sync_is_told_every_time(writer: PackWriter, monkeypatch: pytes
 
 
 def test_room_ahead_is_reserved_and_given_back(writer: PackWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "RESERVED_AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(pack_writing, "RESERVED_AHEAD_BYTES", 100_000)
     writer._reserved_end = 100_000
     records = [add(writer, noise(40_000, number)) for number in range(4)]
     end = records[-1].offset + records[-1].stored_bytes

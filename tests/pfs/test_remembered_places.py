@@ -6,7 +6,7 @@ from pfs.samples import noise
 from sidegate.errors import Corrupt
 from sidegate.pfs import remembered_places
 from sidegate.pfs.pack_files import pack_path
-from sidegate.pfs.packs import PackRecord
+from sidegate.pfs.pack_format import PackRecord
 from sidegate.pfs.relocation import relocate
 from sidegate.pfs.remembered_places import RememberedPlaces
 from sidegate.pfs.store import Store

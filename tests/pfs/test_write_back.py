@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from sqlalchemy import select
 
 from pfs.samples import noise
 from sidegate.pfs import chunks as chunks_module
-from sidegate.pfs import disk, packs
+from sidegate.pfs import disk, pack_writing
 from sidegate.pfs.catalog.schema import PACKS
-from sidegate.pfs.packs import PackWriter
+from sidegate.pfs.pack_writing import PackWriter
 from sidegate.pfs.store import Store
 from sidegate.pfs.write_back import SYNCED_TOGETHER, write_back
 
@@ -117,8 +118,8 @@ def test_an_error_of_the_call_is_raised(tmp_path: Path) -> None:
 def test_a_commit_syncs_what_was_begun(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
     synced: list[int] = []
-    real = packs.os.fdatasync
-    monkeypatch.setattr(packs.os, "fdatasync", lambda fd: (synced.append(fd), real(fd))[1])
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(fd), real(fd))[1])
     monkeypatch.setattr(PackWriter, "begin_sync", lambda self: True)
     for number in range(4):
         store.chunks.put(noise(40_000, number))
@@ -134,20 +135,20 @@ def test_a_full_pack_that_cannot_be_sealed_is_sealed_later(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks_module, "PACK_BYTES", 50_000)
-    real = packs._footer
+    real = pack_writing.encode_footer
 
     def full(records: object, offset: int) -> bytes:
         raise OSError(28, "No space left on device")
 
     with Store.open(directory) as store:
-        monkeypatch.setattr(packs, "_footer", full)
+        monkeypatch.setattr(pack_writing, "encode_footer", full)
         chunks = [store.chunks.put(noise(40_000, number)) for number in range(4)]
         join_threads()
         store.database.write(lambda connection: None, durable=True)
         assert [store.chunks.get(chunk) for chunk in chunks] == [noise(40_000, n) for n in range(4)]
         assert len(store.chunks._full) == 1
         assert not store.chunks._full[0].sealed
-        monkeypatch.setattr(packs, "_footer", real)
+        monkeypatch.setattr(pack_writing, "encode_footer", real)
     with Store.open(directory) as store:
         with store.database.read() as connection:
             assert connection.execute(select(PACKS.c.sealed)).scalars().all() == [True, True]

@@ -22,7 +22,7 @@ from sqlalchemy import bindparam, column, select, table
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS
 from sidegate.pfs.ids import ChunkId
-from sidegate.pfs.packs import decode_records
+from sidegate.pfs.pack_format import decode_records
 
 if TYPE_CHECKING:
     from sidegate.pfs.catalog.database import Database

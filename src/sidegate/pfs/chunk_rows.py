@@ -12,7 +12,7 @@ from sqlalchemy import Executable, bindparam, select
 from sidegate.pfs.catalog.bulk import BulkStatement
 from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, PACKS
-from sidegate.pfs.packs import PackRecord
+from sidegate.pfs.pack_format import PackRecord
 
 _PLACE = (
     CHUNKS.c.id,

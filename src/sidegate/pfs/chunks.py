@@ -27,14 +27,10 @@ from sidegate.pfs.fresh_chunks import TAIL, TAIL_AND_ONE, FreshChunks, merge_fre
 from sidegate.pfs.ids import Buffer, ChunkId
 from sidegate.pfs.open_packs import Location, OpenPacks
 from sidegate.pfs.pack_files import pack_path, sync_pack
+from sidegate.pfs.pack_format import PackRecord
 from sidegate.pfs.pack_rows import mark_sealed, register_packs
-from sidegate.pfs.packs import (
-    PACK_BYTES,
-    PackMissing,
-    PackRecord,
-    PackWriter,
-    Payload,
-)
+from sidegate.pfs.pack_writing import PACK_BYTES, PackWriter, Payload
+from sidegate.pfs.packs import PackMissing
 from sidegate.pfs.plain_cache import PlainCache
 from sidegate.pfs.write_back import write_back
 

@@ -28,7 +28,8 @@ from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.index_checking import pack_rows
 from sidegate.pfs.marking import Marker
 from sidegate.pfs.pack_files import is_abandoned, pack_path, written_us
-from sidegate.pfs.packs import PackFile, PackRecord, read_index
+from sidegate.pfs.pack_format import PackRecord
+from sidegate.pfs.packs import PackFile, read_index
 from sidegate.pfs.recovery import recover_abandoned
 from sidegate.pfs.relocation import relocate
 from sidegate.pfs.reserve import COLLECTION_BYTES

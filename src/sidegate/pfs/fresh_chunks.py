@@ -29,8 +29,8 @@ from sidegate.pfs.catalog.prepared import Prepared
 from sidegate.pfs.catalog.schema import CHUNKS, FRESH_CHUNKS, PACKS
 from sidegate.pfs.changes import INDEX_SCOPE
 from sidegate.pfs.ids import ChunkId
+from sidegate.pfs.pack_format import PackRecord, decode_records, encode_records
 from sidegate.pfs.pack_rows import known_pack_ids
-from sidegate.pfs.packs import PackRecord, decode_records, encode_records
 
 MERGE_COUNT = 8192
 """A merge of so many makes a third of a page dirty per chunk at 150 000 rows; 2048 nearly one."""

@@ -15,15 +15,8 @@ from sidegate.pfs.catalog.schema import CHUNKS, PACKS
 from sidegate.pfs.fresh_chunks import fresh_records
 from sidegate.pfs.ids import ChunkId
 from sidegate.pfs.pack_files import pack_path
-from sidegate.pfs.packs import (
-    PackFile,
-    PackMissing,
-    PackRecord,
-    payload_holds,
-    read_index,
-    read_pack_name,
-    scan,
-)
+from sidegate.pfs.pack_format import PackRecord
+from sidegate.pfs.packs import PackFile, PackMissing, payload_holds, read_index, read_pack_name, scan
 from sidegate.pfs.store import Store
 
 

@@ -19,8 +19,9 @@ from sidegate.pfs.collection import pack_files
 from sidegate.pfs.fresh_chunks import merge_fresh, take_number
 from sidegate.pfs.index_checking import pack_rows, scan_whatever
 from sidegate.pfs.pack_files import is_abandoned, pack_path
+from sidegate.pfs.pack_format import PackRecord
 from sidegate.pfs.pack_rows import mark_sealed, register_packs
-from sidegate.pfs.packs import PackFile, PackMissing, PackRecord, payload_holds, recover
+from sidegate.pfs.packs import PackFile, PackMissing, payload_holds, recover
 from sidegate.pfs.store import Store
 
 

@@ -14,8 +14,9 @@ from sidegate.pfs.chunk_rows import index_row
 from sidegate.pfs.chunks import ChunkStore
 from sidegate.pfs.fresh_chunks import merge_fresh, take_number
 from sidegate.pfs.pack_files import pack_path
+from sidegate.pfs.pack_format import PackRecord
 from sidegate.pfs.pack_rows import mark_sealed, register_packs
-from sidegate.pfs.packs import PackRecord, recover
+from sidegate.pfs.packs import recover
 
 
 def recover_abandoned(chunks: ChunkStore) -> int:

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, bindparam, update
 from sidegate.pfs.catalog.schema import CHUNKS
 from sidegate.pfs.chunks import ChunkStore, damaged
 from sidegate.pfs.pack_files import pack_path
+from sidegate.pfs.pack_format import PackRecord
 from sidegate.pfs.pack_rows import register_packs
-from sidegate.pfs.packs import PackFile, PackRecord, payload_holds
+from sidegate.pfs.packs import PackFile, payload_holds
 
 
 def relocate(chunks: ChunkStore, pack: str, records: list[PackRecord]) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sidegate.pfs.packs import PackWriter
+from sidegate.pfs.pack_writing import PackWriter
 
 SYNCED_TOGETHER = 8
 """Half a GiB.  Bodies of 1 MiB took 1.44 CPU-s/GB with packs synced one by one, 1.19 where each began to
