@@ -19,6 +19,11 @@ from sidegate.pfs.remembered_parts import PART_BYTES
 from sidegate.pfs.store import Store
 
 
+@pytest.fixture(autouse=True, params=[1, 16])
+def settled_together(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(remembered_parts, "SETTLED_TOGETHER", request.param)
+
+
 @pytest.fixture
 def other(store: Store, directory: Path) -> Iterator[Store]:
     with Store.open(directory) as opened:
@@ -44,8 +49,17 @@ def stored(store: Store, upload: str) -> PartColumns:
 
 @pytest.mark.parametrize(
     "numbers",
-    [[], [1], [1, 2, 3], [3, 2, 1], [2, 1, 5, 3, 4, 6], [7, 20, 9], [10_000]],
-    ids=lambda numbers: "-".join(map(str, numbers)),
+    [
+        [],
+        [1],
+        [1, 2, 3],
+        [3, 2, 1],
+        [2, 1, 5, 3, 4, 6],
+        [7, 20, 9],
+        [10_000],
+        random.Random(3).sample(range(1, 60), 59),
+    ],
+    ids=lambda numbers: "-".join(map(str, numbers[:8])),
 )
 def test_parts_in_any_order_are_remembered_as_they_are_stored(store: Store, numbers: list[int]) -> None:
     upload = begin(store, *numbers)

@@ -112,15 +112,14 @@ class Changes:
         return self._is_ours(INDEX_CELL)
 
     def take_turn(self, scope: str) -> int:
-        """Announce a change of an upload at once, and return the turn of this process.
+        """Return the turn in which this process changes an upload.
 
         It is another one when another process has begun to change it since this one last did.
-        Called within the write transaction.
+        Called within the write transaction that has noted the change.
         """
         cell = self.cell_of(scope)
         if not self._is_ours(cell):
             self._turns[cell - _OWNED] += 1
-        self.announce((scope,))
         return self._turns[cell - _OWNED]
 
     def is_turn(self, scope: str, turn: int) -> bool:
