@@ -343,6 +343,7 @@ def test_an_interrupt_cleans_up(
         (("http://x", "--profile", "nope"), "no profile 'nope'"),
         (("a=http://x", "a=http://y"), "two endpoints are called 'a'"),
         (("--compare", "one.json", "two.json"), "there is no file 'one.json'"),
+        (("--compare", "one.json"), "requires 2 arguments; see `sidegate bench s3 --help`"),
         (("http://x", "--compare", "one.json", "two.json"), "leave out '[LABEL=]URL...'"),
         (("--compare", "one.json", "two.json", "--html", "c.html"), "leave out '--html'"),
     ],

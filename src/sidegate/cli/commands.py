@@ -24,6 +24,14 @@ class Command(click.Command):
         self.examples = examples
         self.params.append(store_option())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse options; an error that names no command is of this one."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:  # of an option without its value
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they stand."""
         write_examples(formatter, self.examples)
