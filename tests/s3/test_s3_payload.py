@@ -246,3 +246,13 @@ def test_documents() -> None:
     assert decode_document(request, body, ignore_checksums=True) == b"<a>"
     with pytest.raises(S3Error, match="CRC32"):
         decode_document(request, body)
+
+
+@pytest.mark.parametrize(
+    "mode", [b"abc", b"0" * 63, b"0" * 65, b"g" * 64, b"unsigned-payload", b"sha256:" + b"0" * 64]
+)
+def test_a_digest_that_is_none_is_refused(mode: bytes) -> None:
+    """Not taken for the wish that nothing be verified."""
+    error = refusal(headers(x_amz_content_sha256=mode), len(DATA), DATA)
+    assert error.code == "InvalidArgument"
+    assert error.fields["ArgumentName"] == "x-amz-content-sha256"

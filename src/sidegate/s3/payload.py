@@ -31,6 +31,7 @@ from sidegate.s3.headers import Headers
 from sidegate.s3.objects import checksum_headers
 
 _SHA256_HEX = re.compile(rb"[0-9a-fA-F]{64}").fullmatch
+_UNSIGNED = (b"", b"UNSIGNED-PAYLOAD")
 _LENGTH = re.compile(rb"\d{1,19}").fullmatch
 _CHECKSUM_HEADERS = tuple((name, f"x-amz-checksum-{name}".encode()) for name in ALGORITHMS)
 _CHECKSUM_HEADER_NAMES = tuple(header for _, header in _CHECKSUM_HEADERS)
@@ -106,7 +107,7 @@ class PayloadDecoder:
         CompleteMultipartUpload, where they speak of the object.  Raises
         S3Error: InvalidDigest for a malformed Content-MD5,
         InvalidRequest for a malformed checksum, MissingContentLength,
-        InvalidArgument for a malformed length, MalformedTrailerError.
+        InvalidArgument for a malformed length or x-amz-content-sha256, MalformedTrailerError.
         """
         mode = headers.get(b"x-amz-content-sha256") or b""
         streaming = mode.startswith(b"STREAMING-")
@@ -115,9 +116,9 @@ class PayloadDecoder:
         announced = frozenset(expected)
         wanted = {*expected, *checksums, *((trailer,) if trailer in ALGORITHMS else ())}
         hashers = {name: ALGORITHMS[name].new() for name in wanted}
-        if not streaming and _SHA256_HEX(mode):
+        if not streaming and mode not in _UNSIGNED:
             hashers.setdefault("sha256", Sha256())
-            expected["content-sha256"] = bytes.fromhex(mode.decode())
+            expected["content-sha256"] = _parse_content_sha256(mode)
         content_md5 = headers.text(b"content-md5")
         if content_md5 is not None:
             expected["md5"] = _parse_md5(content_md5)
@@ -271,6 +272,18 @@ def _parse_checksum(algorithm: Algorithm, value: str) -> bytes:
     if digest is None:
         raise S3Error("InvalidRequest", f"Value for x-amz-checksum-{algorithm.name} header is invalid.")
     return digest
+
+
+def _parse_content_sha256(value: bytes) -> bytes:
+    """Return the digest; a client that sent one, if a broken one, wants its body verified."""
+    if not _SHA256_HEX(value):
+        raise S3Error(
+            "InvalidArgument",
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, begin with STREAMING-, "
+            "or be a SHA-256 digest in 64 hexadecimal digits.",
+            fields={"ArgumentName": "x-amz-content-sha256", "ArgumentValue": value.decode("latin-1")},
+        )
+    return bytes.fromhex(value.decode())
 
 
 def _parse_md5(value: str) -> bytes:
