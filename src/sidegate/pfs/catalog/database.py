@@ -183,8 +183,8 @@ class Database:
         with self._queue_lock:
             group, self._queue = self._queue, []
         try:
-            self._attempt(group)
-            refused = [ticket for ticket in group if ticket.removes and isinstance(ticket.error, StorageFull)]
+            full = self._attempt(group)
+            refused = [ticket for ticket in full if ticket.removes] if full else None
             if refused:
                 self._remove_on_full_disk(refused)
         finally:
@@ -203,13 +203,16 @@ class Database:
         while True:
             for ticket in removals:
                 ticket.error = None
-            self._attempt(removals, with_index=False)
-            if not any(isinstance(ticket.error, StorageFull) for ticket in removals) or not self._room.lend():
+            if not self._attempt(removals, with_index=False) or not self._room.lend():
                 break
         self._room.take_back()
 
-    def _attempt(self, group: Sequence[Ticket[Any]], *, with_index: bool = True) -> None:
-        """Carry out a group in one transaction, or tell each of its tickets why not."""
+    def _attempt(self, group: Sequence[Ticket[Any]], *, with_index: bool = True) -> list[Ticket[Any]]:
+        """Carry out a group in one transaction, or tell each of its tickets why not.
+
+        Returns those for which the disk was too full.
+        """
+        full: list[Ticket[Any]] = []
         durable = self._durable or any(ticket.durable for ticket in group)
         try:
             self._transact(group, durable=durable, with_index=with_index)
@@ -222,6 +225,9 @@ class Database:
             for ticket in group:
                 if ticket.error is not None:
                     ticket.error = _explain(ticket.error)
+                    if isinstance(ticket.error, StorageFull):
+                        full.append(ticket)
+        return full
 
     def _transact(self, group: Sequence[Ticket[Any]], *, durable: bool, with_index: bool) -> None:
         """Commit a group; `with_index` unless nothing in it can name a chunk stored lately."""
