@@ -4,6 +4,7 @@ import pytest
 
 from pfs.samples import commit_files, put
 from sidegate.errors import AlreadyExists, Denied, Invalid, NotFound
+from sidegate.pfs.repos import Repo, RepoKind
 from sidegate.pfs.store import Store
 
 
@@ -43,6 +44,27 @@ def test_a_pipelines_repo_is_not_a_users(store: Store) -> None:
     with pytest.raises(Denied, match="'labs' is a user repo") as caught:
         store.repos.ensure("labs", kind="pipeline")
     assert caught.value.remedy == "choose another name"
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "user"])
+def test_one_that_is_made_at_the_same_moment_is_there(
+    store: Store, kind: RepoKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of a new pipeline both find that its repo is missing."""
+    really_get = store.repos.get
+
+    def get_too_early(name: str) -> Repo:
+        monkeypatch.setattr(store.repos, "get", really_get)
+        with Store.open(store.directory) as another:
+            another.repos.create(name, kind=kind)
+        raise NotFound("not there yet")
+
+    monkeypatch.setattr(store.repos, "get", get_too_early)
+    if kind == "pipeline":
+        assert store.repos.ensure("out", kind="pipeline").kind == "pipeline"
+    else:
+        with pytest.raises(Denied, match="user repo"):
+            store.repos.ensure("out", kind="pipeline")
 
 
 def test_deleting_takes_everything_along(store: Store) -> None:

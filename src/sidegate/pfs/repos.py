@@ -58,7 +58,10 @@ class Repos:
         try:
             repo = self.get(name)
         except NotFound:
-            return self.create(name, kind=kind)
+            try:
+                return self.create(name, kind=kind)
+            except AlreadyExists:  # somebody else made it meanwhile
+                repo = self.get(name)
         if repo.kind != kind:
             raise Denied(
                 f"repo {name!r} is a {repo.kind} repo",
