@@ -17,6 +17,9 @@ from sidegate.native import Script
 from sidegate.native.exchange import Rhythm, Tally, bucket_of
 
 COPIES: Final = 20
+ASSEMBLIES: Final = 5
+"""Of a very large object in a round: one Complete is too few to tell a usual one from another."""
+
 STEPS: Final = 3
 """Of an upload: Create, all parts, Complete."""
 
@@ -158,25 +161,38 @@ class AssembleWork(Basics):
         self._upload: str | None = None
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
-        """Make one round: assemble once, complete, copy a few times."""
+        """Make one round: assemble and complete a few times, then copy the last a few times."""
+        completing, copying = Tally(), Tally()
+        began = time.perf_counter()
+        for _ in range(ASSEMBLIES):
+            if not self._assemble(rhythm, completing):
+                return {self.cell.name: completing, self.COPY: copying}
+            if time.perf_counter() - began >= rhythm.seconds:
+                break
+        copy = plans.copy_exchange(self.target, f"{self.target.writes}/{self._key}", f"{self._key}.copy")
+        copying = self.target.load(Script([copy]), 1, replace(_once(rhythm), count=COPIES))
+        return {self.cell.name: completing, self.COPY: copying}
+
+    def _assemble(self, rhythm: Rhythm, completing: Tally) -> bool:
+        """Make the object once; add to the tally of Complete, also what came before and failed."""
         with self.target.client() as client:
             self._upload = upload = client.begin_upload(self.target.writes, self._key)
         parts = self._copy_parts(upload, rhythm)
         if parts.answered != self._parts:
             self.close()
-            found = Tally(begun=1)
-            add_failure(found, [parts])
-            return {self.cell.name: found, self.COPY: Tally()}
+            completing.begun += 1
+            add_failure(completing, [parts])
+            return False
         etags = [plans.etag_in_body(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, self._key, upload, etags)
-        completing = self.target.load(Script([completion]), 1, _once(rhythm))
-        if not completing.answered:
+        completed = self.target.load(Script([completion]), 1, _once(rhythm))
+        _add(completing, completed)
+        if not completed.answered:
+            add_failure(completing, [completed])
             self.close()
-            return {self.cell.name: completing, self.COPY: Tally()}
+            return False
         self._upload = None
-        copy = plans.copy_exchange(self.target, f"{self.target.writes}/{self._key}", f"{self._key}.copy")
-        copying = self.target.load(Script([copy]), 1, replace(_once(rhythm), count=COPIES))
-        return {self.cell.name: completing, self.COPY: copying}
+        return True
 
     def verify(self) -> list[str]:
         """Compare a range across parts of the copy, and its length."""
