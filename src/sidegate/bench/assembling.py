@@ -53,7 +53,7 @@ class CopyWork(Basics):
         if self._upload is not None:
             upload, self._upload = self._upload, None
             with self.target.client() as client:
-                client.ask("DELETE", f"/{self.target.writes}/{self._key}", [("uploadId", upload)])
+                client.abort_upload(self.target.writes, self._key, upload)
 
 
 class MultipartWork(Basics):
@@ -102,7 +102,7 @@ class MultipartWork(Basics):
         """Make one upload; returns what it took: Create and, if it came to that, parts and Complete."""
         key = plans.written_key(self.cell, next(self._numbers) % 8)
         creation = Script([plans.creation_exchange(self.target, key)])
-        created = creation.drive(descriptors[:1], _once(rhythm), keep_answers=True)
+        created = creation.drive(descriptors[:1], _exactly(1, rhythm), keep_answers=True)
         if not created.answered:
             return [created]
         upload = plans.upload_id_in(created.answers[0])
@@ -124,7 +124,7 @@ class MultipartWork(Basics):
             return [created, parts]
         etags = [plans.etag_of(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, key, upload, etags)
-        completed = Script([completion]).drive(descriptors[:1], _once(rhythm))
+        completed = Script([completion]).drive(descriptors[:1], _exactly(1, rhythm))
         if completed.answered:
             self._open, self._last = None, (key, serial)
         else:
@@ -144,7 +144,7 @@ class MultipartWork(Basics):
         if self._open is not None:
             (key, upload), self._open = self._open, None
             with self.target.client() as client:
-                client.ask("DELETE", f"/{self.target.writes}/{key}", [("uploadId", upload)])
+                client.abort_upload(self.target.writes, key, upload)
 
 
 class AssembleWork(Basics):
@@ -170,7 +170,7 @@ class AssembleWork(Basics):
             if time.perf_counter() - began >= rhythm.seconds:
                 break
         copy = plans.copy_exchange(self.target, f"{self.target.writes}/{self._key}", f"{self._key}.copy")
-        copying = self.target.load(Script([copy]), 1, replace(_once(rhythm), count=COPIES))
+        copying = self.target.load(Script([copy]), 1, _exactly(COPIES, rhythm))
         return {self.cell.name: completing, self.COPY: copying}
 
     def _assemble(self, rhythm: Rhythm, completing: Tally) -> bool:
@@ -185,7 +185,7 @@ class AssembleWork(Basics):
             return False
         etags = [plans.etag_in_body(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, self._key, upload, etags)
-        completed = self.target.load(Script([completion]), 1, _once(rhythm))
+        completed = self.target.load(Script([completion]), 1, _exactly(1, rhythm))
         _add(completing, completed)
         if not completed.answered:
             add_failure(completing, [completed])
@@ -213,7 +213,7 @@ class AssembleWork(Basics):
         if self._upload is not None:
             upload, self._upload = self._upload, None
             with self.target.client() as client:
-                client.ask("DELETE", f"/{self.target.writes}/{self._key}", [("uploadId", upload)])
+                client.abort_upload(self.target.writes, self._key, upload)
 
     def _range(self, number: int) -> tuple[int, int]:
         """Return where a part comes from in the source."""
@@ -224,13 +224,12 @@ class AssembleWork(Basics):
         source = f"/{self.target.reads}/{self._source.key}"
         ranges = [self._range(number) for number in range(self._parts)]
         script = Script(plans.range_copy_exchanges(self.target, self._key, upload, source, ranges))
-        wanted = replace(rhythm, seconds=60.0, drain_seconds=60.0, count=self._parts)
-        return self.target.load(script, self.connections, wanted, keep_answers=True)
+        return self.target.load(script, self.connections, _exactly(self._parts, rhythm), keep_answers=True)
 
 
-def _once(rhythm: Rhythm) -> Rhythm:
-    """Return a rhythm of one request, whose head and document were made before."""
-    return replace(rhythm, seconds=60.0, drain_seconds=60.0, count=1)
+def _exactly(count: int, rhythm: Rhythm) -> Rhythm:
+    """Return a rhythm of so many requests, however long they take within a minute."""
+    return replace(rhythm, seconds=60.0, drain_seconds=60.0, count=count)
 
 
 def add_failure(total: Tally, steps: Sequence[Tally]) -> None:

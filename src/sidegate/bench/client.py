@@ -176,6 +176,10 @@ class Client:
             raise Refused(f"{self._endpoint.label} gave no id for an upload of {key}")
         return upload_id
 
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """End a multipart upload, if it is open still."""
+        self.ask("DELETE", f"/{bucket}/{key}", [("uploadId", upload_id)])
+
     def open_uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and id of each upload that is open; raises Refused."""
         answer = self.demand("GET", f"/{bucket}", [("uploads", "")])

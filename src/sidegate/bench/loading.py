@@ -141,7 +141,7 @@ def _abort_uploads(client: Client, place: Place) -> None:
         return
     for key, upload in uploads:
         if key.startswith(place.folder):
-            client.ask("DELETE", f"/{place.bucket}/{key}", [("uploadId", upload)])
+            client.abort_upload(place.bucket, key, upload)
 
 
 def _left(place: Place, answer: Answer | None) -> str | None:
