@@ -303,7 +303,10 @@ def test_an_early_answer_to_an_upload_is_wrong(script: Any) -> None:
 
     def refuse() -> None:
         for _ in range(2):
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # closed: the loop did not come back
+                return
             with connection:
                 connection.recv(1000)
                 connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
