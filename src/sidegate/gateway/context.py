@@ -61,15 +61,15 @@ class Context:
         return await self.threads.run(function)
 
     async def run_heavy(
-        self, function: Callable[[], T], *, last: bool = False, opening: Opening | None = None
+        self, function: Callable[[], T], *, gathers: bool = False, opening: Opening | None = None
     ) -> T:
         """Run work on many bytes in a thread that leaves the core to others.
 
-        What comes of the `last` of a body may be told with that of others: their
-        writes share a transaction then.  What `opening` returns is hashed
+        What comes of work that `gathers` may be told with that of others: what
+        they write then shares a transaction.  What `opening` returns is hashed
         before the work, with that of other work that waits.
         """
-        return await self.heavy_threads.run(function, gathers=last, opening=opening)
+        return await self.heavy_threads.run(function, gathers=gathers, opening=opening)
 
 
 async def find_writable(context: Context, bucket: str) -> WritableView:

@@ -1,21 +1,24 @@
 """Receiving an upload: from blocks of a body to stored extents.
 
 A block is taken out of its framing, digested, cut, hashed and written by one
-thread while the next one arrives.  A small body makes one trip to a thread,
-which also does what follows (`store`).
+thread while the next one arrives, or the thread takes the next one from the
+socket when it has done with the last (`http.pulling`).  A small body makes one
+trip to a thread, which also does what follows (`store`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sidegate.gateway.context import Context, S3Request
 from sidegate.gateway.hashing import HashStep
 from sidegate.gateway.traffic import BucketTraffic
 from sidegate.http.message import Body
+from sidegate.http.pulling import Pull
 from sidegate.pfs.compression import SampleHabit
 from sidegate.pfs.cutting import ChunkCutter
 from sidegate.pfs.extents import Extent
@@ -24,6 +27,10 @@ from sidegate.s3.payload import PayloadDecoder, PayloadDigests
 from sidegate.scheduling import give_way
 
 T = TypeVar("T")
+
+PULLED_COUNT = 8
+"""Blocks that are pulled in one go, so that a part of 8 MiB takes one: with four it cost 3 to 5 % more
+(four connections, Zen 4, 2026-11).  They keep a core for 5 ms, others that want it apart."""
 
 MAX_OBJECT_BYTES = 50 << 40
 """API_PutObject and multipart limits: an object is at most 50 TB; we count in TiB."""
@@ -74,33 +81,78 @@ async def receive(context: Context, upload: Upload, store: Callable[[Received], 
     """
     body, decoder, counts, habit = upload
     cutter = context.store.cutter(habit)
-    intake = _Intake(decoder, cutter)
-    blocks: list[bytes | memoryview] = []
-    last = False
+    intake = _Intake(decoder, cutter, store)
+    pull = _begin_pull(upload)
     try:
-        while not last:
-            blocks, last = await body.read_here()
-            if not last:
-                crowded, body.crowded = body.crowded, False
-                await context.run_heavy(
-                    partial(intake.feed, blocks, crowded=crowded), opening=intake.opening(blocks)
-                )
-                if counts is not None:
-                    counts.received_bytes += intake.news_bytes()
-                for block in cutter.free_blocks():
-                    body.recycle(block)
-        result = await context.run_heavy(
-            lambda: store(intake.finish(blocks)), last=True, opening=intake.opening(blocks)
-        )
+        while not intake.results:
+            step = await _next_step(upload, pull)
+            await _carry_out(context, body, intake, step)
+            if counts is not None:
+                counts.received_bytes += intake.news_bytes()
+            for block in cutter.free_blocks():
+                body.recycle(block)
+            pull = _begin_pull(upload) if step.pull is not None and step.pull.goes_on else None
     except Exception:
         # Not when cancelled: a thread may still be at work.
         cutter.close()
+        for block in cutter.free_blocks():
+            body.recycle(block)
         raise
-    if counts is not None:
-        counts.received_bytes += intake.news_bytes()
-    for block in cutter.free_blocks():
-        body.recycle(block)
-    return result
+    return intake.results[0]
+
+
+class _Step(NamedTuple):
+    """What a thread is to do of an upload in one go."""
+
+    blocks: list[bytes | memoryview]
+    """What the connection has received."""
+    last: bool
+    """Whether nothing follows them."""
+    pull: Pull | None
+    """What receives more, which may be the last of it."""
+    crowded: bool
+    """Whether no block may be kept."""
+
+
+def _begin_pull(upload: Upload) -> Pull | None:
+    """Have what follows received by a thread, if it can be.
+
+    Not where bodies are hashed together: until a few blocks of each are here, the first have left
+    the caches (8 MiB with SHA-256, four connections: 11 % more, Zen 4, 2026-11).
+    """
+    return upload.body.begin_pull() if upload.decoder.sha256 is None else None
+
+
+async def _next_step(upload: Upload, pull: Pull | None) -> _Step:
+    """Return what is to be done next; waits for blocks unless more can be pulled at once."""
+    body = upload.body
+    blocks: list[bytes | memoryview] = []
+    last = False
+    if pull is None:
+        blocks, last = await body.read_here()
+        pull = None if last else _begin_pull(upload)
+    crowded, body.crowded = body.crowded, False
+    return _Step(blocks, last, pull, crowded)
+
+
+async def _carry_out(context: Context, body: Body, intake: _Intake[Any], step: _Step) -> None:
+    try:
+        await context.run_heavy(
+            partial(intake.take, step),
+            gathers=step.last or step.pull is not None,
+            opening=intake.opening(step),
+        )
+    except asyncio.CancelledError:
+        raise  # a thread may be at work: what it pulls with ends with it
+    except BaseException:
+        _end_pull(body, step)
+        raise
+    _end_pull(body, step)
+
+
+def _end_pull(body: Body, step: _Step) -> None:
+    if step.pull is not None:
+        body.end_pull(step.pull)
 
 
 def check_length(request: S3Request) -> None:
@@ -112,46 +164,62 @@ def check_length(request: S3Request) -> None:
         raise S3Error("EntityTooLarge", fields={"ProposedSize": str(request.body.length)})
 
 
-class _Intake:
+class _Intake(Generic[T]):
     """One upload on its way from blocks to extents; used by one thread at a time."""
 
-    def __init__(self, decoder: PayloadDecoder, cutter: ChunkCutter) -> None:
+    def __init__(self, decoder: PayloadDecoder, cutter: ChunkCutter, store: Callable[[Received], T]) -> None:
         self._decoder = decoder
         self._cutter = cutter
+        self._store = store
         self._told_bytes = 0
-        # Payload of blocks that are out of their framing and digested, but not yet cut.
+        # Payload of a step's blocks that is out of its framing and digested, but not yet cut.
         self._opened: list[memoryview] = []
+        self.results: list[T] = []
+        """What `store` made of the whole of it, in the end."""
 
-    def opening(self, blocks: list[bytes | memoryview]) -> Callable[[], HashStep] | None:
-        """Return what comes before `feed`, where hashing together with other bodies costs less."""
+    def opening(self, step: _Step) -> Callable[[], HashStep] | None:
+        """Return what comes before `take`, where hashing together with other bodies costs less."""
         sha256 = self._decoder.sha256
-        if sha256 is None or not blocks:
+        if sha256 is None or not step.blocks:
             return None
 
         def open_blocks() -> HashStep:
-            self._opened = [memoryview(self._decoder.open(block)) for block in blocks]
+            self._opened = [memoryview(self._decoder.open(block)) for block in step.blocks]
             return HashStep(sha256, self._opened)
 
         return open_blocks
 
-    def feed(self, blocks: list[bytes | memoryview], *, crowded: bool = False) -> None:
-        """Verify and cut what has come; keep none of it in memory where it is crowded."""
+    def take(self, step: _Step) -> None:
+        """Verify and cut what has come, and finish when that was all.
+
+        Raises S3Error unless all is as the client said.
+        """
         opened, self._opened = self._opened, []
-        for number, block in enumerate(blocks):
-            if opened:
-                payload = opened[number]
-            else:
-                payload = memoryview(self._decoder.feed(block))
-                give_way()
+        for payload, block in zip(opened, step.blocks, strict=True) if opened else self._opening(step):
             self._cutter.take(payload, block)
-        if crowded:
+        if step.last or (step.pull is not None and not step.pull.remaining_bytes):
+            digests = self._decoder.finish()
+            self.results.append(self._store(Received(self._cutter.finish(), digests)))
+        elif step.crowded:
             self._cutter.spill()
 
-    def finish(self, blocks: list[bytes | memoryview]) -> Received:
-        """Take the last of it; raises S3Error unless all of it is as the client said."""
-        self.feed(blocks)
-        digests = self._decoder.finish()
-        return Received(self._cutter.finish(), digests)
+    def _opening(self, step: _Step) -> Iterator[tuple[memoryview, bytes | memoryview]]:
+        """Yield what is in each block, which is cut before the next is looked at, or received."""
+        for block in self._arriving(step):
+            payload = memoryview(self._decoder.feed(block))
+            give_way()
+            yield payload, block
+
+    def _arriving(self, step: _Step) -> Iterator[bytes | memoryview]:
+        yield from step.blocks
+        pull, count = step.pull, 0
+        while pull is not None and count < PULLED_COUNT:
+            pull.reuse(self._cutter.free_blocks())
+            block = pull.next_block()
+            if block is None:
+                return
+            count += 1
+            yield block
 
     def news_bytes(self) -> int:
         """Return how much payload was found since the last call."""

@@ -113,7 +113,11 @@ class WorkThreads:
         if self._under_way > len(self._threads) and len(self._threads) < self._limit:
             self._start_thread()
         self._queue.put(work)
-        return cast("T", await work.future)
+        try:
+            return cast("T", await work.future)
+        finally:
+            # An error's traceback keeps this frame, and the work would keep the error.
+            del work
 
     def close(self) -> None:
         """Finish what was given, then end the threads."""
@@ -205,9 +209,12 @@ class WorkThreads:
     def _settle(self, done: list[_Work]) -> None:
         self._under_way -= len(done)
         for work in done:
-            if work.future.done():
+            future, error, result = work.future, work.error, work.result
+            work.error = work.result = None
+            del work.future  # frames of the work's keep it, and their traceback the error
+            if future.done():
                 continue
-            if work.error is None:
-                work.future.set_result(work.result)
+            if error is None:
+                future.set_result(result)
             else:
-                work.future.set_exception(work.error)
+                future.set_exception(error)

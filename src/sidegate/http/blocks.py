@@ -25,6 +25,18 @@ KEEP_COUNT = 32
 one, 60 us per MiB in page faults (strace, perf, 2026-11)."""
 
 
+def whole_again(view: bytes | bytearray | memoryview) -> memoryview | None:
+    """Return the whole of a block for a view of a part of it, which ends; None where it is not a pool's.
+
+    Nobody may look at the block any more.  It stays the caller's: the pool is not told.
+    """
+    part = view.obj if isinstance(view, memoryview) else None
+    if not isinstance(view, memoryview) or not isinstance(part, ctypes.Array):
+        return None
+    view.release()
+    return memoryview(part).cast("B")
+
+
 class BlockPool:
     """Blocks of one size, used again when their reader gives them back; at most `capacity_bytes`.
 

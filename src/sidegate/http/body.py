@@ -14,6 +14,7 @@ from typing import Protocol
 from sidegate.http.blocks import BlockPool
 from sidegate.http.budget import Budget
 from sidegate.http.errors import BodyTruncated, Reason
+from sidegate.http.pulling import LEAST_BYTES, MOST_BYTES, SPARE_COUNT, Pull
 
 
 class BodyState(Enum):
@@ -35,6 +36,14 @@ class BodyOwner(Protocol):
         """A reader took a block: there is room for another."""
         ...
 
+    def body_lent(self) -> Pull | None:
+        """A reader wants to receive by itself; None when it is not the time."""
+        ...
+
+    def body_returned(self, pull: Pull) -> None:
+        """A reader has received what it could."""
+        ...
+
     def body_granted(self) -> None:
         """The budget has room for what was asked."""
         ...
@@ -52,7 +61,6 @@ class IncomingBody:
     """
 
     __slots__ = (
-        "_begun",
         "_blocks",
         "_credit_bytes",
         "_lease",
@@ -65,6 +73,8 @@ class IncomingBody:
         "crowded",
         "expects_continue",
         "failure",
+        "is_pullable",
+        "is_wanted",
         "length",
         "state",
     )
@@ -92,7 +102,9 @@ class IncomingBody:
         self._pieces: list[bytes] = []
         self._piece_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._begun = False
+        # Whether it is of a size that a thread had better receive, and whether a reader has asked.
+        self.is_pullable = length is not None and LEAST_BYTES <= length <= MOST_BYTES
+        self.is_wanted = False
         self._read_no_more = False
 
     # What a handler uses.
@@ -118,7 +130,7 @@ class IncomingBody:
 
     async def _something(self) -> bool:
         """Wait for a block or the end; False when woken for another reason."""
-        self._begun = True
+        self.is_wanted = True
         if self._blocks or self.state is BodyState.FINISHED:
             return True
         if self.state is BodyState.FAILED:
@@ -135,14 +147,35 @@ class IncomingBody:
 
     def take_whole(self) -> bytes | None:
         """Take the whole body if all of it is here; see message.Body."""
-        if self.state is not BodyState.FINISHED or self._begun:
+        if self.state is not BodyState.FINISHED or self.is_wanted:
             return None
-        self._begun = True
+        self.is_wanted = True
         blocks, self._blocks = self._blocks, []
         if len(blocks) == 1:
             block = blocks[0]
             return block if isinstance(block, bytes) else bytes(block)
         return b"".join(blocks)
+
+    def begin_pull(self) -> Pull | None:
+        """Let a thread receive what follows; see message.Body."""
+        if self._blocks or self.crowded or self.state is not BodyState.OPEN:
+            return None
+        self.is_wanted = True
+        pull = self._owner.body_lent()
+        if pull is not None:
+            size_bytes = self._pool.block_bytes
+            wanted = min(SPARE_COUNT, -(-pull.remaining_bytes // size_bytes))
+            while len(pull.spare) < wanted and self._lease.take_spare(size_bytes):
+                pull.spare.append(self._pool.take(size_bytes))
+        return pull
+
+    def end_pull(self, pull: Pull) -> None:
+        """Take back what `begin_pull` gave; see message.Body."""
+        self._owner.body_returned(pull)
+        while pull.others:
+            self.recycle(pull.others.pop())
+        while pull.spare and not pull.goes_on:
+            self.recycle(pull.spare.pop())
 
     def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Take back a block from `read`; see message.Body."""

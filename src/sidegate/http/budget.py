@@ -63,6 +63,10 @@ class Lease:
         self.fresh = False
         return self._budget.take(self, want_bytes)
 
+    def take_spare(self, want_bytes: int) -> bool:
+        """Take all of it if it is there for the taking: nobody is made to wait or to give way."""
+        return not self.waiting and self._budget.take_spare(self, want_bytes)
+
     def take_granted(self) -> int:
         """Return what a wait has brought, once."""
         granted, self.granted_bytes = self.granted_bytes, 0
@@ -126,6 +130,16 @@ class Budget:
         self._waiters.append(lease)
         self._settle()
         return lease.take_granted()
+
+    def take_spare(self, lease: Lease, want_bytes: int) -> bool:
+        """Grant all that is wanted, or nothing."""
+        if self._waiters:
+            return False
+        lease.want_bytes = want_bytes
+        if self._room(lease) < want_bytes:
+            return False
+        self._grant(lease, want_bytes)
+        return True
 
     def charge(self, lease: Lease, size_bytes: int) -> None:
         """Add to what a lease holds, and ask for room if that is too much for others."""

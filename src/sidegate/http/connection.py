@@ -27,6 +27,7 @@ from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Handler, Reque
 from sidegate.http.patience import Patience, Wait
 from sidegate.http.peer import render_address
 from sidegate.http.phases import PHASE_WAITS, Phase
+from sidegate.http.pulling import Pull
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
@@ -165,6 +166,22 @@ class Connection(asyncio.BufferedProtocol):
     def body_taken(self) -> None:
         """There is room for another block."""
         if not self._reading:
+            self._resume_reading()
+
+    def body_lent(self) -> Pull | None:
+        """Let a thread receive, and read nothing meanwhile."""
+        usual = self._phase is Phase.OPEN and not (self._ended or self._transport.is_closing())
+        pull = self._intake.lend(self._transport) if usual else None
+        if pull is not None and self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        return pull
+
+    def body_returned(self, pull: Pull) -> None:
+        """Go on where a thread has ceased to receive."""
+        self._received_bytes += self._intake.take_back(pull)
+        self._mark.expect(self._intake.owed_bytes)
+        if not pull.goes_on:
             self._resume_reading()
 
     def body_granted(self) -> None:

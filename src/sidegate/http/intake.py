@@ -8,6 +8,7 @@ nothing here knows time.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from enum import Enum
 from typing import Protocol
@@ -21,6 +22,7 @@ from sidegate.http.limits import Limits
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
 from sidegate.http.parser import ParserFactory
 from sidegate.http.placement import begin_in
+from sidegate.http.pulling import Pull, pull_from
 
 # What a body may receive once more when the budget is spent: the transport was reading already.
 STARVED_BYTES = 4096
@@ -65,6 +67,7 @@ class Intake:
         "_parser_stale",
         "_peer",
         "_pool",
+        "_pull",
         "_receive_view",
         "_remaining",
         "arrived",
@@ -72,6 +75,7 @@ class Intake:
         "broken",
         "fresh",
         "head_count",
+        "lent",
         "rejection",
         "starved",
         "window",
@@ -107,6 +111,9 @@ class Intake:
         self.rejection: Rejected | None = None
         # Whether the body must wait for its share of the budget.
         self.starved = False
+        # What receives the body in a thread now and then, and whether it does at this moment.
+        self._pull: Pull | None = None
+        self.lent = False
         # Where the next bytes go; None: ask `open_window`.
         self.window: memoryview | None = means.receive_view
 
@@ -200,9 +207,60 @@ class Intake:
     @property
     def full(self) -> bool:
         """Whether as much is here as may wait for a handler."""
-        if self.arrived or self.starved:
+        if self.arrived or self.starved or self.lent:
             return True
-        return self.body is not None and self.body.unread_blocks >= self._limits.unread_blocks
+        body = self.body
+        if body is None:
+            return False
+        if not body.is_wanted and body.is_pullable and self._mode is Mode.BLOCK:
+            return True
+        return body.unread_blocks >= self._limits.unread_blocks
+
+    def lend(self, transport: asyncio.BaseTransport) -> Pull | None:
+        """Let a thread receive what follows of the body; None where that does not pay, or all must wait.
+
+        Nothing may be received over the transport until `take_back`.
+        """
+        body = self.body
+        if body is None or not body.is_pullable or body.expects_continue or self._mode is not Mode.BLOCK:
+            return None
+        if self.starved or self._budget.is_waited_for:
+            return None
+        pull = self._pull or pull_from(transport)
+        if pull is not None:
+            if self._block_bytes:
+                pull.begun, pull.filled_bytes = self._block_view, self._filled
+                self._end_block()
+            pull.remaining_bytes = self._remaining
+            pull.is_dry = pull.goes_on = False
+            self._pull, self.lent = pull, True
+        return pull
+
+    def take_back(self, pull: Pull) -> int:
+        """Go on where a thread has ceased to receive; return how many bytes it has."""
+        self.lent = False
+        received, pull.received_bytes = pull.received_bytes, 0
+        body = self.body
+        begun, pull.begun = pull.begun, None
+        if body is None or pull is not self._pull:
+            # The body has ended meanwhile, and not well.
+            pull.others += [begun] if begun is not None else []
+            pull.close()
+            return received
+        self._remaining = pull.remaining_bytes
+        if begun is not None:
+            self._block_bytes, self._block_view, self._filled = len(begun), begun, pull.filled_bytes
+            self.window = begun[self._filled :]
+        if not self._remaining:
+            self._finish_blocks(body)
+        pull.goes_on = self._remaining > 0 and not (pull.is_dry or self._budget.is_waited_for)
+        return received
+
+    def _end_pull(self) -> None:
+        """Have no thread receive the body any more."""
+        pull, self._pull = self._pull, None
+        if pull is not None and not self.lent:
+            pull.close()
 
     def owes(self, body: Body) -> int | None:
         """How many bytes of `body` are still to come; None if unknown."""
@@ -215,6 +273,7 @@ class Intake:
         body, self.body = self.body, None
         self.starved = False
         self._drop_block()
+        self._end_pull()
         self.ignore()
         if body is not None:
             self.broken = True
@@ -228,6 +287,7 @@ class Intake:
         self.starved = False
         if self._mode is Mode.BLOCK:
             self._drop_block()
+            self._end_pull()
             self._mode = Mode.DISCARD
             self.window = self._receive_view[: self._remaining]
 
@@ -369,6 +429,7 @@ class Intake:
     def _finish_blocks(self, body: IncomingBody) -> None:
         self.body = None
         self.starved = False
+        self._end_pull()
         if self._parser_stale:
             self._parser_stale = False
             self._parser.renew()

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from sidegate.http.pulling import Pull
+
 Header = tuple[bytes, bytes]
 
 
@@ -44,6 +46,21 @@ class Body(Protocol):
         """Take the whole body if all of it is here, without waiting."""
         ...
 
+    def begin_pull(self) -> Pull | None:
+        """Let a thread receive what follows from the socket; None: only `read` does now.
+
+        All that was read before comes first.  Nothing else of the body may be
+        called until `end_pull`.
+        """
+        ...
+
+    def end_pull(self, pull: Pull) -> None:
+        """Give back what `begin_pull` gave, in the thread that called it.
+
+        With `goes_on` there is more at once: `begin_pull` again in the place of reading.
+        """
+        ...
+
     def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Give back a block from `read` that nobody will look at again."""
         ...
@@ -73,6 +90,13 @@ class WholeBody:
         """Return everything once, then b""."""
         data, self._rest = self._rest, b""
         return data
+
+    def begin_pull(self) -> Pull | None:
+        """Return None: all is here."""
+        return None
+
+    def end_pull(self, pull: Pull) -> None:
+        """Do nothing: there was none."""
 
     def recycle(self, block: bytes | bytearray | memoryview) -> None:
         """Do nothing: there is no buffer to use again."""
