@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -156,3 +159,31 @@ def test_closing_finishes_what_was_given_also_for_a_loop_that_is_gone() -> None:
     may_go.set()
     threads.close()
     assert done.is_set()
+
+
+def test_an_error_keeps_nothing_of_the_work_once_it_is_dealt_with() -> None:
+    """A cycle would keep blocks of refused uploads until a collection, and there may be none for long."""
+
+    class Block:
+        pass
+
+    seen: list[weakref.ref[Block]] = []
+
+    def fail() -> None:
+        block = Block()
+        seen.append(weakref.ref(block))
+        raise ValueError
+
+    async def main(threads: WorkThreads) -> None:
+        for gathers in (False, True):
+            with suppress(ValueError):
+                await threads.run(fail, gathers=gathers)
+        await threads.run(lambda: None)  # the thread has let go of what it did before
+
+    gc.disable()
+    try:
+        with WorkThreads(1, "test") as threads:
+            asyncio.run(main(threads))
+        assert [block() for block in seen] == [None, None]
+    finally:
+        gc.enable()

@@ -17,7 +17,7 @@ from http_harness import Launch, Running, address_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidegate.http.blocks import HUGE_PAGE_BYTES, KEEP_COUNT, BlockPool
+from sidegate.http.blocks import HUGE_PAGE_BYTES, KEEP_COUNT, BlockPool, whole_again
 from sidegate.http.limits import Limits
 from sidegate.http.message import Request, Response
 
@@ -55,6 +55,23 @@ def resident_bytes(address: int) -> int:
 
 
 # What a block is.
+
+
+def test_a_block_can_be_used_again_without_the_pool() -> None:
+    pool = BlockPool(BLOCK, CAPACITY)
+    view = pool.take(BLOCK)
+    address, part = address_of(view), view[100:200]
+    view.release()
+    again = whole_again(part)
+    assert again is not None
+    assert (len(again), address_of(again), is_part(again)) == (BLOCK, address, True)
+    with pytest.raises(ValueError, match="released"):
+        len(part)
+    own = pool.take(1000)
+    assert whole_again(own) is None
+    assert whole_again(b"abc") is None
+    assert pool.give(own) == 1000
+    assert pool.give(again) == BLOCK
 
 
 def test_blocks_lie_on_page_boundaries_next_to_each_other() -> None:

@@ -186,6 +186,26 @@ def test_a_closed_lease_waits_for_nothing() -> None:
     assert budget.used_bytes == 0
 
 
+def test_what_is_spare_is_taken_only_where_nobody_has_to_wait_for_it() -> None:
+    budget = Budget(LIMIT, SMALLEST)
+    first, second = (Upload(budget, LIMIT, 1, 1, silent_after=1) for _ in range(2))
+    assert first.lease.take_spare(LIMIT // 2)
+    assert first.lease.take_spare(LIMIT // 2)
+    assert not second.lease.take_spare(SMALLEST)
+    assert not first.pressed
+    assert not second.lease.waiting
+    assert second.lease.ask(SMALLEST) == 0
+    assert second.lease.waiting
+    first.lease.give(LIMIT // 2)
+    # The one that waits has got its part; the other may hold no more than its share of the moment.
+    assert second.lease.granted_bytes == SMALLEST
+    assert not first.lease.take_spare(LIMIT // 4)
+    assert budget.used_bytes == LIMIT // 2 + SMALLEST
+    for upload in (first, second):
+        upload.lease.close()
+    assert budget.used_bytes == 0
+
+
 # --- through a server
 
 PUT = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -143,7 +144,9 @@ async def _carry_out(context: Context, body: Body, intake: _Intake[Any], step: _
             opening=intake.opening(step),
         )
     except asyncio.CancelledError:
-        raise  # a thread may be at work: what it pulls with ends with it
+        if step.pull is not None:
+            step.pull.abandon()  # a thread may be at work
+        raise
     except BaseException:
         _end_pull(body, step)
         raise
@@ -194,14 +197,18 @@ class _Intake(Generic[T]):
 
         Raises S3Error unless all is as the client said.
         """
-        opened, self._opened = self._opened, []
-        for payload, block in zip(opened, step.blocks, strict=True) if opened else self._opening(step):
-            self._cutter.take(payload, block)
+        with step.pull or nullcontext():
+            self._cut(step)
         if step.last or (step.pull is not None and not step.pull.remaining_bytes):
             digests = self._decoder.finish()
             self.results.append(self._store(Received(self._cutter.finish(), digests)))
         elif step.crowded:
             self._cutter.spill()
+
+    def _cut(self, step: _Step) -> None:
+        opened, self._opened = self._opened, []
+        for payload, block in zip(opened, step.blocks, strict=True) if opened else self._opening(step):
+            self._cutter.take(payload, block)
 
     def _opening(self, step: _Step) -> Iterator[tuple[memoryview, bytes | memoryview]]:
         """Yield what is in each block, which is cut before the next is looked at, or received."""

@@ -50,7 +50,7 @@ class Body(Protocol):
         """Let a thread receive what follows from the socket; None: only `read` does now.
 
         All that was read before comes first.  Nothing else of the body may be
-        called until `end_pull`.
+        called until `end_pull`, which follows unless the pull is abandoned.
         """
         ...
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from types import TracebackType
 
 from sidegate.http.blocks import whole_again
 
@@ -28,10 +30,13 @@ SPARE_COUNT = 3
 
 
 class Pull:
-    """The rest of a body, to be received by one thread at a time; see `message.Body`."""
+    """The rest of a body, to be received by one thread at a time, `with` this; see `message.Body`."""
 
     __slots__ = (
+        "_at_work",
         "_descriptor",
+        "_lock",
+        "_unwanted",
         "begun",
         "filled_bytes",
         "goes_on",
@@ -45,6 +50,8 @@ class Pull:
     def __init__(self, descriptor: int) -> None:
         """`descriptor` is this object's own, of a socket that does not block."""
         self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._at_work = self._unwanted = False
         # The part of a block that is to be filled, and how much of it is.
         self.begun: memoryview | None = None
         self.filled_bytes = 0
@@ -57,6 +64,25 @@ class Pull:
         self.is_dry = False
         # Whether another pull is to follow at once.
         self.goes_on = False
+
+    def __enter__(self) -> Pull:
+        self._at_work = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._at_work = False
+            if self._unwanted:
+                self.close()
+
+    def abandon(self) -> None:
+        """Let go of the socket, in any thread, as soon as nobody is at work: no `Body.end_pull` follows."""
+        with self._lock:
+            self._unwanted = True
+            if not self._at_work:
+                self.close()
 
     def next_block(self) -> memoryview | None:
         """Receive a whole block, or the last of the body; None where that takes waiting, or memory."""
@@ -93,15 +119,11 @@ class Pull:
                 self.others.append(block)
 
     def close(self) -> None:
-        """Let go of the socket; safe to call twice."""
+        """Let go of the socket, which nobody may be at work on; safe to call twice."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
                 os.close(descriptor)
-
-    def __del__(self) -> None:
-        # Where its reader was cancelled, a thread had it last.
-        self.close()
 
 
 def pull_from(transport: asyncio.BaseTransport) -> Pull | None:
