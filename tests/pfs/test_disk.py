@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sqlite3
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,38 @@ from sidegate.pfs import chunks as chunks_module
 from sidegate.pfs import disk, pack_writing
 from sidegate.pfs.catalog.database import _explain
 from sidegate.pfs.checking import check
-from sidegate.pfs.disk import StorageFull, explain_os_error, find_room, sync_data
+from sidegate.pfs.disk import (
+    StorageFull,
+    explain_os_error,
+    explained_disk_errors,
+    find_room,
+    sync_data,
+)
 from sidegate.pfs.reserve import RESERVE_BYTES
 from sidegate.pfs.store import Store
+
+
+def test_an_explained_error_keeps_nothing_in_memory_once_it_is_dealt_with() -> None:
+    """In a cycle it would keep the body that was refused, until a collection finds it."""
+
+    class Body:
+        pass
+
+    seen: list[weakref.ref[Body]] = []
+
+    def refuse() -> None:
+        body = Body()
+        seen.append(weakref.ref(body))
+        with explained_disk_errors():
+            raise OSError(errno.ENOSPC, "no space left")
+
+    gc.disable()
+    try:
+        with suppress(StorageFull):
+            refuse()
+        assert [body() for body in seen] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,10 @@ def explained_disk_errors() -> Iterator[None]:
         explained = explain_os_error(error)
         if explained is None:
             raise
-        raise explained from error
+        try:
+            raise explained from error
+        finally:
+            del explained  # its traceback keeps this frame, and whatever the block had in memory
 
 
 def sync_data(fd: int) -> None:

@@ -364,7 +364,10 @@ def open_engine(path: Path) -> Engine:
         if context.sqlalchemy_exception is not None:
             explained = _explain(context.sqlalchemy_exception)
             if isinstance(explained, SidegateError):
-                raise explained from context.original_exception
+                try:
+                    raise explained from context.original_exception
+                finally:
+                    del explained  # its traceback keeps this frame
 
     @event.listens_for(engine, "invalidate")
     def undo(connection: Any, _record: object, _error: object) -> None:
