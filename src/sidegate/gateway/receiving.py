@@ -219,14 +219,16 @@ class _Intake(Generic[T]):
 
     def _arriving(self, step: _Step) -> Iterator[bytes | memoryview]:
         yield from step.blocks
-        pull, count = step.pull, 0
-        while pull is not None and count < PULLED_COUNT:
+        pull = step.pull
+        if pull is None:
+            return
+        for _ in range(PULLED_COUNT):
             pull.reuse(self._cutter.free_blocks())
             block = pull.next_block()
             if block is None:
                 return
-            count += 1
             yield block
+        pull.reuse(self._cutter.free_blocks())
 
     def news_bytes(self) -> int:
         """Return how much payload was found since the last call."""

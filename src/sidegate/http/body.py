@@ -167,6 +167,10 @@ class IncomingBody:
             wanted = min(SPARE_COUNT, -(-pull.remaining_bytes // size_bytes))
             while len(pull.spare) < wanted and self._lease.take_spare(size_bytes):
                 pull.spare.append(self._pool.take(size_bytes))
+            if pull.begun is None and not pull.spare:
+                # Memory is short: `read` asks for it in turn, and others give way to who asks.
+                self.end_pull(pull)
+                return None
         return pull
 
     def end_pull(self, pull: Pull) -> None:

@@ -253,7 +253,8 @@ class Intake:
             self.window = begun[self._filled :]
         if not self._remaining:
             self._finish_blocks(body)
-        pull.goes_on = self._remaining > 0 and not (pull.is_dry or self._budget.is_waited_for)
+        waits = pull.is_dry or body.crowded or self._budget.is_waited_for or not pull.spare
+        pull.goes_on = self._remaining > 0 and not waits
         return received
 
     def _end_pull(self) -> None:
