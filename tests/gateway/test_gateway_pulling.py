@@ -9,12 +9,19 @@ from gateway_harness import MIB, PAIRS, Client, noise, start
 
 from sidegate.gateway import context
 from sidegate.gateway.general import GeneralNamespace
+from sidegate.gateway.threads import WorkThreads
 from sidegate.http.limits import Limits
 from sidegate.pfs.store import Store
 
 pytestmark = pytest.mark.parametrize("pair", PAIRS, indirect=True)
 
 Launch = Callable[[int], Client]
+
+
+@pytest.fixture(autouse=True)
+def always_pull(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each upload pulled, also one that is alone."""
+    monkeypatch.setattr(WorkThreads, "are_busy", property(lambda threads: True))
 
 
 @pytest.fixture

@@ -42,6 +42,24 @@ def test_as_many_work_at_once_as_the_limit_says_and_no_more() -> None:
     assert names == {"test-0", "test-1", "test-2"}
 
 
+def test_they_are_busy_when_there_is_work_for_each() -> None:
+    go_on = threading.Event()
+
+    async def main(threads: WorkThreads) -> list[bool]:
+        seen = [threads.are_busy]
+        tasks = []
+        for _ in range(2):
+            tasks.append(asyncio.ensure_future(threads.run(lambda: go_on.wait(30))))
+            await asyncio.sleep(0)
+            seen.append(threads.are_busy)
+        go_on.set()
+        await asyncio.gather(*tasks)
+        return [*seen, threads.are_busy]
+
+    with WorkThreads(2, "test") as threads:
+        assert asyncio.run(main(threads)) == [False, False, True, False]
+
+
 def test_work_one_after_another_needs_one_thread() -> None:
     async def main(threads: WorkThreads) -> set[str]:
         return {(await threads.run(threading.current_thread)).name for _ in range(20)}

@@ -98,6 +98,11 @@ class WorkThreads:
     ) -> None:
         self.close()
 
+    @property
+    def are_busy(self) -> bool:
+        """Whether there is work for all of them."""
+        return self._under_way >= self._limit
+
     async def run(
         self, function: Callable[[], T], *, gathers: bool = False, opening: Opening | None = None
     ) -> T:
