@@ -16,6 +16,8 @@ import pytest
 from http_harness import Launch, Peer, Running
 
 from sidegate.http.blocks import BlockPool
+from sidegate.http.body import IncomingBody
+from sidegate.http.budget import Budget
 from sidegate.http.errors import BodyTruncated
 from sidegate.http.limits import Limits
 from sidegate.http.message import Request, Response
@@ -162,6 +164,38 @@ def test_there_is_none_over_tls_or_without_a_descriptor(
     monkeypatch.setattr(os, "dup", refuse)
     assert pull_from(Transport()) is None
     monkeypatch.undo()
+
+
+class Lender:
+    """A connection that lends its socket, where more is at once."""
+
+    def __init__(self, pull: Pull) -> None:
+        self.pull = pull
+
+    def body_lent(self) -> Pull:
+        return self.pull
+
+    def body_returned(self, pull: Pull) -> None:
+        pull.goes_on = True
+
+    def body_wanted(self) -> None: ...
+    def body_taken(self) -> None: ...
+    def body_granted(self) -> None: ...
+    def body_gives_way(self) -> None: ...
+
+
+def test_between_two_pulls_no_memory_is_kept(sockets: tuple[socket.socket, socket.socket]) -> None:
+    """A reader that does not go on, though it could, would keep it from others while the peer is silent."""
+    pull = pull_of(sockets[0], 4 * MIB, 0)
+    budget = Budget(4 * MIB)
+    pool = BlockPool(BLOCK_BYTES, 4 * MIB)
+    body = IncomingBody(Lender(pull), pool, budget, 4 * MIB, expects_continue=False)
+    for _ in range(2):
+        assert body.begin_pull() is pull
+        assert budget.used_bytes == len(pull.spare) * BLOCK_BYTES > 0
+        body.end_pull(pull)
+        assert (budget.used_bytes, pull.spare) == (0, [])
+    pull.close()
 
 
 # --- through a server

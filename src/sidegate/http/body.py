@@ -178,7 +178,8 @@ class IncomingBody:
         self._owner.body_returned(pull)
         while pull.others:
             self.recycle(pull.others.pop())
-        while pull.spare and not pull.goes_on:
+        # Also when it goes on: its reader may rather read, and nobody could ask for what a pull keeps.
+        while pull.spare:
             self.recycle(pull.spare.pop())
 
     def recycle(self, block: bytes | bytearray | memoryview) -> None:
