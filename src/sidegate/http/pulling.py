@@ -66,7 +66,8 @@ class Pull:
         self.goes_on = False
 
     def __enter__(self) -> Pull:
-        self._at_work = True
+        with self._lock:
+            self._at_work = True
         return self
 
     def __exit__(
