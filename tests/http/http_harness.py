@@ -193,6 +193,20 @@ class Running:
         self.call(asyncio.sleep(0))  # tasks take their first step in the order in which they were made
         return draining
 
+    @property
+    def used_bytes(self) -> int:
+        """Memory that bodies hold."""
+        return self.server._service.budget.used_bytes
+
+    def wait_for_ends(self) -> None:
+        """Return when the handlers of all vanished peers have ended."""
+
+        async def ended() -> None:
+            while tasks := list(self.server._service.tasks):
+                await asyncio.wait(tasks)
+
+        self.call(ended())
+
     def close(self) -> None:
         for peer in self.peers:
             peer.close()

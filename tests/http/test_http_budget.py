@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import socket
@@ -230,10 +229,6 @@ async def keep(request: Request) -> Response:
     return Response(200, body=digest.hexdigest().encode())
 
 
-def used_bytes(server: Running) -> int:
-    return server.server._service.budget.used_bytes
-
-
 def uploads(server: Running, count: int, data: bytes, *, chunked: bool = False) -> list[bytes]:
     """Send the same body over so many connections at once; return the answers."""
     answers: list[bytes] = [b""] * count
@@ -262,7 +257,7 @@ def test_many_uploads_share_a_small_budget(launch: Launch, chunked: bool) -> Non
     data = bytes(range(256)) * 4 * KIB
     server = launch(keep, SMALL)
     assert uploads(server, 24, data, chunked=chunked) == [hashlib.sha256(data).hexdigest().encode()] * 24
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
 
 
 def test_peers_that_stopped_sending_keep_nothing_from_the_others(launch: Launch) -> None:
@@ -274,7 +269,7 @@ def test_peers_that_stopped_sending_keep_nothing_from_the_others(launch: Launch)
     assert uploads(server, 4, data) == [hashlib.sha256(data).hexdigest().encode()] * 4
     for number, peer in enumerate(stalled):
         assert peer.ask(data[1 + number * 7 * KIB :]).body == hashlib.sha256(data).hexdigest().encode()
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
 
 
 def test_a_peer_that_vanishes_frees_its_share(launch: Launch) -> None:
@@ -286,18 +281,8 @@ def test_a_peer_that_vanishes_frees_its_share(launch: Launch) -> None:
         peer.reset()
     assert uploads(server, 2, data) == [hashlib.sha256(data).hexdigest().encode()] * 2
     server.connect().ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-    wait_for_ends(server)
-    assert used_bytes(server) == 0
-
-
-def wait_for_ends(server: Running) -> None:
-    """Return when the handlers of all vanished peers have ended."""
-
-    async def ended() -> None:
-        while tasks := list(server.server._service.tasks):
-            await asyncio.wait(tasks)
-
-    server.call(ended())
+    server.wait_for_ends()
+    assert server.used_bytes == 0
 
 
 def test_an_answer_before_the_body_was_read_frees_its_share(launch: Launch) -> None:
@@ -312,4 +297,4 @@ def test_an_answer_before_the_body_was_read_frees_its_share(launch: Launch) -> N
         assert peer.ask(PUT % 3 + b"abc").status == 403
         peer.socket.shutdown(socket.SHUT_WR)
         peer.read_to_end()
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0

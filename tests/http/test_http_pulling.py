@@ -258,10 +258,6 @@ class Reader:
                 pull.reuse([block])
 
 
-def used_bytes(server: Running) -> int:
-    return server.server._service.budget.used_bytes
-
-
 @pytest.mark.parametrize("size", [LEAST_BYTES, 5 * MIB + 4321, MOST_BYTES])
 def test_a_body_is_pulled_to_its_end_and_no_further(launch: Launch, size: int) -> None:
     reader = Reader()
@@ -274,7 +270,7 @@ def test_a_body_is_pulled_to_its_end_and_no_further(launch: Launch, size: int) -
         assert peer.read().body == digest_of(b"abc")
     # Only what came with the head, or where the peer was slower, is received by the connection.
     assert reader.pulled_bytes > 0
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
 
 
 @pytest.mark.parametrize("size", [LEAST_BYTES - 1, MOST_BYTES + 1])
@@ -309,7 +305,7 @@ def test_a_peer_that_takes_its_time_is_waited_for_by_the_connection(launch: Laun
             sent += count
     assert peer.ask(data[sent:]).body == digest_of(data)
     assert reader.read_bytes > 0
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
 
 
 @pytest.mark.parametrize("end", ["closed", "reset"])
@@ -327,9 +323,9 @@ def test_a_peer_that_vanishes_while_a_thread_pulls(launch: Launch, end: str) -> 
     assert begun.wait(PATIENCE_SECONDS)
     peer.close() if end == "closed" else peer.reset()
     gone.set()
-    wait_for_ends(server)
+    server.wait_for_ends()
     assert [type(failure) for failure in reader.failures] == [BodyTruncated]
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
     assert server.connect().ask(GET).status == 200
 
 
@@ -382,16 +378,6 @@ def drain_executor(server: Running) -> None:
     server.call(drained())
 
 
-def wait_for_ends(server: Running) -> None:
-    """Return when the handlers of all vanished peers have ended."""
-
-    async def ended() -> None:
-        while tasks := list(server.server._service.tasks):
-            await asyncio.wait(tasks)
-
-    server.call(ended())
-
-
 def test_an_answer_before_the_body_is_read_leaves_the_connection_usable(launch: Launch) -> None:
     def refuse(request: Request) -> Response:
         return Response(403, body=b"no")
@@ -400,7 +386,7 @@ def test_an_answer_before_the_body_is_read_leaves_the_connection_usable(launch: 
     peer = server.connect()
     for _ in range(3):
         assert peer.ask(PUT % (4 * MIB) + data_of(4 * MIB)).status == 403
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
 
 
 def test_a_body_that_is_awaited_is_asked_for_before_it_is_pulled(launch: Launch) -> None:
@@ -430,4 +416,4 @@ def test_many_pulled_uploads_share_a_small_budget(launch: Launch) -> None:
         thread.join()
     assert answers == [digest_of(data)] * 16
     assert reader.read_bytes > 0
-    assert used_bytes(server) == 0
+    assert server.used_bytes == 0
