@@ -30,8 +30,7 @@ def whole_again(view: bytes | bytearray | memoryview) -> memoryview | None:
 
     Nobody may look at the block any more.  It stays the caller's: the pool is not told.
     """
-    part = view.obj if isinstance(view, memoryview) else None
-    if not isinstance(view, memoryview) or not isinstance(part, ctypes.Array):
+    if not isinstance(view, memoryview) or not isinstance(part := view.obj, ctypes.Array):
         return None
     view.release()
     return memoryview(part).cast("B")

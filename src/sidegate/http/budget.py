@@ -65,7 +65,7 @@ class Lease:
 
     def take_spare(self, want_bytes: int) -> bool:
         """Take all of it if it is there for the taking: nobody is made to wait or to give way."""
-        return not self.waiting and self._budget.take_spare(self, want_bytes)
+        return self._budget.take_spare(self, want_bytes)
 
     def take_granted(self) -> int:
         """Return what a wait has brought, once."""
@@ -132,7 +132,7 @@ class Budget:
         return lease.take_granted()
 
     def take_spare(self, lease: Lease, want_bytes: int) -> bool:
-        """Grant all that is wanted, or nothing."""
+        """Grant all that is wanted, or nothing; nobody passes those who wait."""
         if self._waiters:
             return False
         lease.want_bytes = want_bytes
