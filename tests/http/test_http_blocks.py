@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -365,13 +366,24 @@ def test_what_is_refused_or_broken_off_keeps_no_block(launch: Launch) -> None:
 def wait_for_sweeps(pool: BlockPool) -> None:
     """Return when no free block is kept."""
     ends_at = time.monotonic() + 60
-    while pool._free and time.monotonic() < ends_at:
+    while pool.free_count and time.monotonic() < ends_at:
         time.sleep(0.05)
-    assert not pool._free
+    assert not pool.free_count
 
 
-def test_a_server_without_uploads_keeps_no_block(launch: Launch) -> None:
-    running = launch(tell_blocks, FOUR_BLOCKS)
+def test_blocks_are_kept_beyond_the_last_connection(launch: Launch) -> None:
+    """The next job of a pipeline comes seconds later: fresh memory costs more than a short upload."""
+    running = launch(tell_blocks, replace(FOUR_BLOCKS, linger_seconds=0.1))
+    peer = running.connect()
+    assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
+    kept = pool_of(running).free_count
+    peer.close()
+    time.sleep(0.3)  # a dozen sweeps for silent peers
+    assert pool_of(running).free_count == kept > 0
+
+
+def test_a_server_without_uploads_keeps_no_block_for_long(launch: Launch) -> None:
+    running = launch(tell_blocks, replace(FOUR_BLOCKS, block_keep_seconds=0.2))
     peer = running.connect()
     assert peer.ask(PUT % (b"", 384 * KIB) + bytes(384 * KIB)).body == b"3 of 3"
     pool = pool_of(running)

@@ -89,6 +89,11 @@ class BlockPool:
         # How many blocks there are in each page.
         self._page_users: dict[int, int] = {}
 
+    @property
+    def free_count(self) -> int:
+        """How many blocks are kept for later."""
+        return len(self._free)
+
     def size_for(self, needed_bytes: int) -> int:
         """Return the size of block to use: a whole one also where half of it would do.
 

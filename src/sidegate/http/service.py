@@ -1,8 +1,9 @@
 """What the connections of one server share, on one event loop.
 
 Limits, the hooks, the receive buffer, the block pool, the count of
-connections, and the one timer that looks for silent peers: a sweep over all
-connections costs less than a timer for each, and requests pay nothing.
+connections, and two timers: one gives memory back that was not wanted, and
+one looks for silent peers.  A sweep over all connections costs less than a
+timer for each, and requests pay nothing.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Service:
             for wait, seconds in wait_seconds(limits).items()
         }
         self._timer: asyncio.TimerHandle | None = None
+        self._memory_timer: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Connection) -> Handler | None:
         """Count a new connection; return who answers it, or None to cut it.
@@ -109,6 +111,8 @@ class Service:
         self.empty.clear()
         if self._timer is None:
             self._timer = self.loop.call_later(self._interval_seconds, self._sweep)
+        if self._memory_timer is None:
+            self._time_memory()
         return self.handler if count < limit else self._refuse
 
     def forget(self, connection: Connection) -> None:
@@ -151,18 +155,27 @@ class Service:
     def _sweep(self) -> None:
         self._timer = None
         if not self.connections:
-            self.pool.clear()
             return
-        self.pool.sweep()
         self._timer = self.loop.call_later(self._interval_seconds, self._sweep)
         self.tick += 1
         self.budget.sweep()
         for connection in list(self.connections):
             connection.check()
 
+    def _time_memory(self) -> None:
+        self._memory_timer = self.loop.call_later(self.limits.block_keep_seconds, self._give_memory_back)
+
+    def _give_memory_back(self) -> None:
+        """Keep the blocks that were wanted of late; without any, wait for the next connection."""
+        self._memory_timer = None
+        self.pool.sweep()
+        if self.connections or self.pool.free_count:
+            self._time_memory()
+
     def close(self) -> None:
-        """Stop the timer, and send nothing more."""
+        """Stop the timers, and send nothing more."""
         self.pipe.give_up()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._memory_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._memory_timer = None
