@@ -40,8 +40,8 @@ class Limits:
     # A MiB in aws-chunked framing is one block: up to 92 bytes a chunk, and chunks have 8 KiB or more.
     # In two it cost 80 us more of 1 350, for all that is done once a block (Zen 4, 2026-11).
     block_bytes: int = MIB + 16 * KIB
-    # What nobody wanted for so long goes back to the system, which may lend it to others: in a virtual machine
-    # the host takes it within seconds, and the next upload pays 60 to 300 ms to have it again (2026-11).
+    # Then what nobody wanted goes back to the system.  The host of a virtual machine takes that within
+    # seconds, and the next upload pays 60 to 300 ms to have it again (2026-11).
     block_keep_seconds: float = 30.0
     # Bodies of 64 MiB over two connections cost with one, three, four and six 1.09, 0.95, 0.96 and 0.96 times
     # what they do with two: fewer trips to a thread, until blocks leave the caches (Zen 4, 2026-11).
