@@ -144,13 +144,13 @@ def _sent_by_kernel(
     head: bytes, layout: Layout, offset: int, end: int, key: str, counts: BucketTraffic | None
 ) -> FileAnswer | StreamedAnswer:
     """Return the answer whose body goes from the page cache to the socket."""
-    piece = layout.whole_slice(offset, end)
-    if piece is None:
+    found = layout.whole_place(offset, end)
+    if found is None:
         segments = raw_segments(layout.slices(offset, end))
         if counts is not None:
             segments = counts.count_segments(key, segments)
         return StreamedAnswer(head, segments, end - offset)
     if counts is not None:
-        counts.count_read(key, piece.length)
-    pack = piece.pack
-    return FileAnswer(head, FileSegment(pack.fd, piece.offset, piece.length), pack)
+        counts.count_read(key, end - offset)
+    pack, position = found
+    return FileAnswer(head, FileSegment(pack.fd, position, end - offset), pack)

@@ -134,8 +134,7 @@ class Sender:
             self._head, self._remaining, self._source = head, length, iter((file,))
             return False
         read_bytes = -offset % PAGE_BYTES
-        pages = FileSegment(fd, offset + read_bytes, length - read_bytes)
-        rest: FileSegment | None = pages
+        rest: FileSegment | None
         try:
             if read_bytes:
                 head += _read_exactly(fd, offset, read_bytes)
@@ -143,7 +142,9 @@ class Sender:
             self.begun = count > 0
             self.sent_bytes += count
             if count == len(head):
-                rest = self._send_pages(raw, pages)
+                rest = self._send_pages(raw, fd, offset + read_bytes, length - read_bytes)
+            else:
+                rest = FileSegment(fd, offset + read_bytes, length - read_bytes)
         except (OSError, SegmentTruncated) as error:
             self._failure = error
             return False
@@ -326,7 +327,7 @@ class Sender:
                 return
             self.sent_bytes += count
             self._raw_bytes = self._raw_bytes[count:]
-        self._file = self._send_pages(raw, segment)
+        self._file = self._send_pages(raw, *segment)
         if self._file is None:
             raw.stop_waiting()
         elif self._copies or self._turn_bytes <= 0:
@@ -335,19 +336,19 @@ class Sender:
         else:
             raw.wait(self._continue)
 
-    def _send_pages(self, raw: RawSocket, segment: FileSegment) -> FileSegment | None:
+    def _send_pages(self, raw: RawSocket, fd: int, start: int, length: int) -> FileSegment | None:
         """Send what fits of a file; return what is left of it.
 
         Where the first call shows that sendfile cannot do it, `_copies` is set.
         """
-        fd, offset, length = segment
+        offset = start
         while length and self._turn_bytes > 0:
             # To a page boundary, where the next turn begins.
             to_boundary = -(offset + self._turn_bytes) % PAGE_BYTES
             try:
                 sent = raw.send_file(fd, offset, min(length, self._turn_bytes + to_boundary))
             except OSError as error:
-                if error.errno not in SENDFILE_UNSUPPORTED or offset != segment.offset:
+                if error.errno not in SENDFILE_UNSUPPORTED or offset != start:
                     raise
                 self._copies = True
                 break

@@ -88,20 +88,21 @@ class Layout:
             return location.pack.read(location.offset + extent.offset + offset, end - offset)
         if offset == end:
             return b""
-        piece = self.whole_slice(offset, end)
-        return (
-            piece.read() if piece is not None else b"".join(part.read() for part in self.slices(offset, end))
-        )
+        found = self.whole_place(offset, end)
+        if found is None:
+            return b"".join(part.read() for part in self.slices(offset, end))
+        pack, position = found
+        return pack.read(position, end - offset)
 
-    def whole_slice(self, offset: int, end: int) -> RawSlice | None:
-        """Return the bytes of a raw file as one slice, None if they lie apart."""
+    def whole_place(self, offset: int, end: int) -> tuple[PackFile, int] | None:
+        """Return pack and position of the bytes of a raw file, None if they lie apart."""
         index = bisect_right(self._starts, offset) - 1
         extent = self._extents[index]
         skip = offset - self._starts[index]
         if skip + end - offset > extent.length:
             return None
         location = self._locations[index]
-        return RawSlice(location.pack, location.offset + extent.offset + skip, end - offset)
+        return location.pack, location.offset + extent.offset + skip
 
     def slices(self, offset: int, end: int) -> Iterator[Slice]:
         """Yield the bytes `offset` to `end` (exclusive), in order."""
