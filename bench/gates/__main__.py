@@ -24,7 +24,7 @@ from typing import TypeVar
 from gates import comparison, counting, stored
 from gates.cells import CELLS, Cell, cell_named
 from gates.comparison import FAILED, NOT_COMPARED, Figures, Verdict
-from gates.environment import describe_environment, differences
+from gates.environment import describe_environment, differences, kind_of_processor
 from gates.process import NotMeasured, Stores, make_stores
 from gates.ratios import measure_ratios
 from gates.stored import Stored
@@ -45,8 +45,10 @@ T = TypeVar("T")
 class Measurement:
     """What was measured of some cells, and what could not be."""
 
-    def __init__(self, kinds: Sequence[str], cells: Sequence[Cell], ratio_runs: int = 1) -> None:
-        self.cells = cells
+    def __init__(
+        self, kinds: Sequence[str], cells: Sequence[Cell], processor: str, ratio_runs: int = 1
+    ) -> None:
+        self.cells, self._processor = cells, processor
         self.not_measured: dict[str, str] = {}
         self._instructions: dict[str, float] = {}
         self._calls: dict[str, dict[str, float]] = {}
@@ -62,7 +64,8 @@ class Measurement:
     def figures(self, cell: Cell) -> Figures:
         """Return what was measured of a cell."""
         name = cell.name
-        return Figures(self._instructions.get(name), self._calls.get(name), self._ratios.get(name))
+        ratios = {self._processor: self._ratios[name]} if name in self._ratios else {}
+        return Figures(self._instructions.get(name), self._calls.get(name), ratios)
 
     def _measured(self, kind: str, measure: Callable[[Stores, Sequence[Cell], Path], T]) -> T | None:
         """Measure over stores of its own: what is there already costs less to write."""
@@ -123,7 +126,8 @@ def _cell(name: str) -> Cell:
 def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:
     """Compare; what fails is measured again, up to three times in all, and the best counts."""
     environment = describe_environment()
-    first = Measurement(kinds, cells)
+    processor = kind_of_processor(environment)
+    first = Measurement(kinds, cells, processor)
     measured = {cell.name: first.figures(cell) for cell in cells}
     verdicts = judge(known, environment, cells, measured, first.not_measured)
     for _ in range(ATTEMPTS - 1):
@@ -132,7 +136,7 @@ def check(kinds: Sequence[str], cells: Sequence[Cell], known: Stored) -> int:
             break
         print(f"once more: {', '.join(sorted(failed))}", file=sys.stderr, flush=True)
         # All cells of that kind, for some leave warm what others find.
-        again = Measurement(failed_kinds(verdicts), cells)
+        again = Measurement(failed_kinds(verdicts), cells, processor)
         for cell in cells:
             measured[cell.name] = comparison.better_of(measured[cell.name], again.figures(cell))
         verdicts = judge(known, environment, cells, measured, first.not_measured)
@@ -164,8 +168,9 @@ def judge(
             )
         if now.calls is not None:
             verdicts += comparison.judge_calls(cell.name, was, now, cell.calls_allowed)
-        if now.ratio is not None:
-            verdicts.append(comparison.judge_ratio(cell.name, was.ratio, now.ratio))
+        if now.ratios:
+            processor = kind_of_processor(environment)
+            verdicts.append(comparison.judge_ratio(cell.name, was.ratio_on(processor), now.ratios[processor]))
     return verdicts
 
 
@@ -179,18 +184,22 @@ def failed_kinds(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
 def accept(reason: str, kinds: Sequence[str], cells: Sequence[Cell], folder: Path) -> int:
     """Store what is measured now, and why that is right."""
     was, environment = stored.load(folder), describe_environment()
-    if was.cells and (differences(was.environment, environment) and set(cells) != set(CELLS)):
+    # Calls are the same in every environment, and ratios are kept by processor.
+    elsewhere = was.cells and "instructions" in kinds and differences(was.environment, environment)
+    if elsewhere and set(cells) != set(CELLS):
         print(
-            "gates: the stored figures are of another environment: accept all cells, not some",
+            "gates: the stored instructions are of another environment: accept all cells, not some, "
+            "or with --only ratio",
             file=sys.stderr,
         )
         return 1
-    found = Measurement(kinds, cells, RATIO_RUNS)
+    found = Measurement(kinds, cells, kind_of_processor(environment), RATIO_RUNS)
     if found.not_measured:
         for kind, why in found.not_measured.items():
             print(f"gates: nothing is stored, for {kind} cannot be measured here: {why}", file=sys.stderr)
         return 1
-    now = Stored(environment, {cell.name: was.figures(cell.name) for cell in CELLS})
+    kept = was.environment if was.cells and "instructions" not in kinds else environment
+    now = Stored(kept, {cell.name: was.figures(cell.name) for cell in CELLS})
     for cell in cells:
         now.cells[cell.name] = now.figures(cell.name).updated(found.figures(cell))
     stored.save(now, folder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gates.counting import SYNCS
 
@@ -30,12 +30,17 @@ ACCEPT = 'if it is meant: make bench-accept REASON="why"'
 class Figures:
     """What one cell costs: instructions, system calls by name, the yardstick's CPU time to ours.
 
-    None: not measured, or not stored.
+    Ratios are by kind of processor, for an Intel has a quarter less than an AMD with
+    the same instructions.  None, and a kind that is not there: not measured, or not stored.
     """
 
     instructions: float | None = None
     calls: Mapping[str, float] | None = None
-    ratio: float | None = None
+    ratios: Mapping[str, float] = field(default_factory=dict)
+
+    def ratio_on(self, processor: str) -> float | None:
+        """Return that of a kind of processor; of one not met before the least: the gate is wide there."""
+        return self.ratios.get(processor, min(self.ratios.values(), default=None))
 
     @property
     def call_count(self) -> float | None:
@@ -52,7 +57,7 @@ class Figures:
         return Figures(
             self.instructions if newer.instructions is None else newer.instructions,
             self.calls if newer.calls is None else newer.calls,
-            self.ratio if newer.ratio is None else newer.ratio,
+            {**self.ratios, **newer.ratios},
         )
 
 
@@ -108,7 +113,10 @@ def better_of(one: Figures, other: Figures) -> Figures:
     return Figures(
         _least(one.instructions, other.instructions),
         min((f.calls for f in (one, other) if f.calls is not None), key=_weight, default=None),
-        max((f.ratio for f in (one, other) if f.ratio is not None), default=None),
+        {
+            kind: max(f.ratios[kind] for f in (one, other) if kind in f.ratios)
+            for kind in {*one.ratios, *other.ratios}
+        },
     )
 
 

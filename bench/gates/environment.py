@@ -26,6 +26,11 @@ def describe_environment() -> dict[str, str]:
     }
 
 
+def kind_of_processor(environment: dict[str, str]) -> str:
+    """Return what ratios are stored by: another maker's caches and clock change them."""
+    return environment.get("processor", "unknown")
+
+
 def differences(stored: dict[str, str], found: dict[str, str]) -> list[str]:
     """Return what is not the same, as text."""
     return [

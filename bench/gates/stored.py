@@ -38,7 +38,7 @@ def load(folder: Path = FOLDER) -> Stored:
         return Stored()
     document = json.loads(path.read_text())
     cells = {
-        name: Figures(entry.get("instructions"), entry.get("calls"), entry.get("ratio"))
+        name: Figures(entry.get("instructions"), entry.get("calls"), entry.get("ratios", {}))
         for name, entry in document["cells"].items()
     }
     return Stored(document["environment"], cells)
@@ -60,7 +60,7 @@ def translated(known: Stored, base: Stored, measured: Stored) -> Stored:
         then, there = base.figures(name).instructions, measured.figures(name).instructions
         now = figures.instructions
         expected = now * there / then if now and there and then else None
-        cells[name] = Figures(expected, figures.calls, figures.ratio)
+        cells[name] = Figures(expected, figures.calls, figures.ratios)
     return Stored(measured.environment, cells)
 
 
@@ -77,8 +77,10 @@ def _figures(figures: Figures) -> dict[str, str]:
         known["instructions"] = str(round(figures.instructions))
     if figures.calls is not None:
         known["calls"] = json.dumps(dict(figures.calls))
-    if figures.ratio is not None:
-        known["ratio"] = str(round(figures.ratio, 4))
+    if figures.ratios:
+        known["ratios"] = json.dumps(
+            {kind: round(ratio, 4) for kind, ratio in sorted(figures.ratios.items())}
+        )
     return known
 
 
@@ -105,7 +107,10 @@ def changes(was: Stored, now: Stored) -> list[str]:
             ("instructions", before.instructions, figures.instructions, "{:.0f}"),
             ("system calls", before.call_count, figures.call_count, "{:.4g}"),
             ("syncs", before.sync_count, figures.sync_count, "{:.4g}"),
-            ("ratio", before.ratio, figures.ratio, "{:.3f}"),
+            *(
+                ("ratio", before.ratios.get(kind), ratio, "{:.3f}")
+                for kind, ratio in sorted(figures.ratios.items())
+            ),
         )
         changed = [
             f"{what} {form.format(old)} -> {form.format(new)}"

@@ -83,10 +83,16 @@ def test_what_was_not_measured_gives_no_verdict() -> None:
 
 
 def test_the_better_of_two_measurements_counts() -> None:
-    one = Figures(100.0, {"fdatasync": 1.0}, 0.5)
-    other = Figures(90.0, {"read": 3.0}, 0.4)
-    assert better_of(one, other) == Figures(90.0, {"read": 3.0}, 0.5)
+    one = Figures(100.0, {"fdatasync": 1.0}, {"AMD": 0.5})
+    other = Figures(90.0, {"read": 3.0}, {"AMD": 0.4, "Intel": 0.3})
+    assert better_of(one, other) == Figures(90.0, {"read": 3.0}, {"AMD": 0.5, "Intel": 0.3})
     assert better_of(one, Figures()) == one
+
+
+def test_a_processor_has_its_own_ratio_and_a_new_one_the_least() -> None:
+    known = Figures(ratios={"AMD": 0.5, "Intel": 0.3})
+    assert [known.ratio_on(kind) for kind in ("AMD", "Intel", "Arm")] == [0.5, 0.3, 0.3]
+    assert Figures().ratio_on("AMD") is None
 
 
 def test_the_report_ends_with_what_failed_and_the_count() -> None:

@@ -120,7 +120,36 @@ def test_a_ratio_that_a_busy_moment_spoilt_holds_the_third_time(costs: Costs, tm
 def test_the_ratio_that_is_accepted_is_the_middle_one_of_three(costs: Costs, tmp_path: Path) -> None:
     costs.ratios = [0.9, 0.2, 0.6]
     accepted(tmp_path)
-    assert stored.load(tmp_path).figures(CELLS[0].name).ratio == 0.6
+    assert stored.load(tmp_path).figures(CELLS[0].name).ratios == {"unknown": 0.6}
+
+
+def test_ratios_are_stored_by_processor_and_only_compared_with_its_own(
+    costs: Costs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    amd, intel = {"python": "3.11.7", "processor": "AMD"}, {"python": "3.11.7", "processor": "Intel"}
+    only_ratios = ["--only", "ratio", "--cell", CELLS[0].name]
+    monkeypatch.setattr(command, "describe_environment", lambda: amd)
+    accepted(tmp_path)
+    monkeypatch.setattr(command, "describe_environment", lambda: intel)
+    costs.ratios = [0.3] * command.RATIO_RUNS
+    assert command.main(["accept", "--reason", "an Intel", *only_ratios], tmp_path) == 0
+    known = stored.load(tmp_path)
+    assert known.environment == amd  # instructions were not measured anew
+    assert known.figures(CELLS[0].name).ratios == {"AMD": 0.5, "Intel": 0.3}
+    for environment, outcome in ((intel, 0), (amd, 1)):
+        monkeypatch.setattr(command, "describe_environment", lambda found=environment: found)
+        costs.ratios = [0.25] * command.ATTEMPTS
+        assert command.main(["check", *only_ratios], tmp_path) == outcome
+    assert "was 50.0%, is 25.0%" in capsys.readouterr().out
+
+
+def test_some_instructions_of_another_environment_are_not_accepted(
+    costs: Costs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted(tmp_path)
+    monkeypatch.setattr(command, "describe_environment", lambda: {"python": "3.13.0"})
+    assert command.main(["accept", "--reason", "one", "--cell", "GET 4 KiB"], tmp_path) == 1
+    assert "accept all cells, not some, or with --only ratio" in capsys.readouterr().err
 
 
 def test_a_tool_that_is_missing_is_said_and_counted(
