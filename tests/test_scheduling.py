@@ -13,9 +13,39 @@ from typing import Any
 
 import pytest
 
-from sidegate.scheduling import SLICE_US, _sched_yield, give_way, work_in_background
+from sidegate.scheduling import (
+    EXPECTED_SECONDS,
+    SLICE_US,
+    QuickAnswers,
+    _sched_yield,
+    give_way,
+    work_in_background,
+)
 
 _SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
+
+
+class Clock:
+    seconds = 1.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_quick_answer_has_another_one_expected_for_a_while() -> None:
+    clock = Clock()
+    answers = QuickAnswers(clock)
+    assert not answers.are_expected()
+    answers.given = True
+    assert answers.are_expected()
+    clock.seconds += EXPECTED_SECONDS / 2
+    assert answers.are_expected()
+    answers.given = True
+    assert answers.are_expected()
+    clock.seconds += EXPECTED_SECONDS * 3 / 4
+    assert answers.are_expected()
+    clock.seconds += EXPECTED_SECONDS / 2
+    assert not answers.are_expected()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,10 +12,37 @@ from gateway_harness import PATIENCE_SECONDS, Client
 
 from sidegate.gateway.serving import WORK_THREADS
 from sidegate.gateway.small_bodies import SMALL_BYTES
+from sidegate.gateway.threads import WorkThreads
+from sidegate.http.body import IncomingBody
+from sidegate.http.pulling import Pull
 from sidegate.pfs.cutting import ChunkCutter
 
 BODY = bytes(4 * SMALL_BYTES)
 TABLE = b"station,taken,value\n" * 1000
+
+
+@pytest.mark.parametrize("digest", ["none", "SHA-256"])
+@pytest.mark.parametrize("expected", [False, True])
+def test_an_upload_that_is_alone_is_received_by_its_thread_while_quick_answers_are_given(
+    labs: Client, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, expected: bool, digest: str
+) -> None:
+    begun: list[bool] = []
+    begin_pull = IncomingBody.begin_pull
+
+    def recorded(body: IncomingBody) -> Pull | None:
+        pull = begin_pull(body)
+        begun.append(pull is not None)
+        return pull
+
+    monkeypatch.setattr(IncomingBody, "begin_pull", recorded)
+    monkeypatch.setattr(WorkThreads, "are_busy", property(lambda threads: False))
+    if expected:
+        request.getfixturevalue("quick_answers_expected")
+    body = random.Random(7).randbytes(20 << 20)
+    sent = {"x-amz-content-sha256": hashlib.sha256(body).hexdigest()} if digest == "SHA-256" else {}
+    assert labs.put("/labs/large", body, sent).status == 200
+    assert any(begun) is expected
+    assert labs.get("/labs/large").body == body
 
 
 def test_uploads_that_are_stuck_keep_no_other_request_waiting(

@@ -11,10 +11,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from http_harness import Launch, Peer, Running
 
+from sidegate.http import pulling
 from sidegate.http.blocks import BlockPool
 from sidegate.http.body import IncomingBody
 from sidegate.http.budget import Budget
@@ -84,6 +86,47 @@ def test_a_block_that_waits_for_the_peer_is_filled_later(
         assert (pull.is_dry, pull.filled_bytes, pull.received_bytes) == (True, end, end)
     theirs.sendall(body[end:])
     assert pull.next_block() == body
+
+
+def received_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that will say how much was received at a time."""
+    counts: list[int] = []
+    readv = os.readv
+
+    def recorded(descriptor: int, rooms: tuple[memoryview, ...]) -> int:
+        counts.append(readv(descriptor, rooms))
+        return counts[-1]
+
+    monkeypatch.setattr(os, "readv", recorded)
+    return counts
+
+
+@pytest.mark.usefixtures("quick_answers_expected")
+def test_while_quick_answers_are_given_a_block_comes_bit_by_bit(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = sockets
+    monkeypatch.setattr(pulling, "SHORT_RECEIVE_BYTES", 10_000)
+    counts = received_counts(monkeypatch)
+    ways: list[None] = []
+    monkeypatch.setattr(pulling, "give_way", lambda: ways.append(None))
+    body = data_of(BLOCK_BYTES)
+    theirs.sendall(body)
+    assert pull_of(ours, len(body), 1).next_block() == body
+    assert counts == [10_000] * 6 + [BLOCK_BYTES - 60_000]
+    assert len(ways) == len(counts)
+
+
+def test_without_quick_answers_a_block_comes_as_it_is_there(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = sockets
+    monkeypatch.setattr(pulling, "SHORT_RECEIVE_BYTES", 10_000)
+    counts = received_counts(monkeypatch)
+    body = data_of(BLOCK_BYTES)
+    theirs.sendall(body)
+    assert pull_of(ours, len(body), 1).next_block() == body
+    assert counts == [BLOCK_BYTES]
 
 
 def test_without_a_block_nothing_is_received_until_one_is_given_back(
@@ -280,6 +323,40 @@ def test_shorter_and_longer_bodies_are_not_pulled(launch: Launch, size: int) -> 
     data = data_of(size)
     assert server.connect().ask(PUT % size + data).body == digest_of(data)
     assert reader.pulled_bytes == 0
+
+
+@pytest.mark.usefixtures("quick_answers_expected")
+@pytest.mark.parametrize(("size", "is_pulled"), [(LEAST_BYTES - 1, False), (MOST_BYTES + 1, True)])
+def test_while_quick_answers_are_given_longer_bodies_are_pulled_too(
+    launch: Launch, size: int, is_pulled: bool
+) -> None:
+    reader = Reader()
+    server = launch(reader)
+    data = data_of(size)
+    assert server.connect().ask(PUT % size + data).body == digest_of(data)
+    assert (reader.pulled_bytes > 0) is is_pulled
+    assert server.used_bytes == 0
+
+
+def test_quick_answers_may_begin_and_end_while_a_body_comes(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulled, read and pulled again: nothing of it is lost, and nobody waits for the other."""
+    answers: list[bool] = []
+
+    def are_expected() -> bool:
+        answers.append(len(answers) % 5 < 3)
+        return answers[-1]
+
+    monkeypatch.setattr(pulling, "quick_answers", SimpleNamespace(are_expected=are_expected))
+    reader = Reader()
+    server = launch(reader)
+    data = data_of(2 * MOST_BYTES)
+    for _ in range(3):
+        assert server.connect().ask(PUT % len(data) + data).body == digest_of(data)
+    assert reader.pulled_bytes > 0
+    assert reader.read_bytes > 0
+    assert server.used_bytes == 0
 
 
 def test_a_body_without_a_length_is_not_pulled(launch: Launch) -> None:

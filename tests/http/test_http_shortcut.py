@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from http_harness import Launch, recorded_files
 
+from sidegate import scheduling
 from sidegate.http import turns
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment
@@ -93,7 +94,7 @@ def test_a_shortcut_answers_what_it_can_and_the_handler_the_rest(launch: Launch,
 def test_a_small_answer_of_a_shortcut_shortens_the_turns_of_others(
     launch: Launch, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
+    monkeypatch.setattr(scheduling, "EXPECTED_SECONDS", 3600.0)
     asked = recorded_files(monkeypatch)
     server = launch(handler, shortcut=toy)
     assert server.connect().ask(get(b"/one")).body == ONE

@@ -8,37 +8,21 @@ from pathlib import Path
 import pytest
 from http_harness import Launch, recorded_files
 
+from sidegate import scheduling
 from sidegate.http import turns
 from sidegate.http.message import FileSegment, Request, Response
-from sidegate.http.turns import LONG_BYTES, SHORT_BYTES, SHORT_SECONDS, Turns
+from sidegate.http.turns import LONG_BYTES, SHORT_BYTES, turn_bytes
 
 SIZE_BYTES = 300_000
 
 
-class Clock:
-    seconds = 1.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def test_turns_are_long_while_nobody_wants_little() -> None:
-    assert Turns(Clock()).size_bytes() == LONG_BYTES
+    assert turn_bytes() == LONG_BYTES
 
 
-def test_a_small_answer_makes_turns_short_for_a_while() -> None:
-    clock = Clock()
-    shared = Turns(clock)
-    shared.small_answer_given = True
-    assert shared.size_bytes() == SHORT_BYTES
-    clock.seconds += SHORT_SECONDS / 2
-    assert shared.size_bytes() == SHORT_BYTES
-    shared.small_answer_given = True
-    assert shared.size_bytes() == SHORT_BYTES
-    clock.seconds += SHORT_SECONDS * 3 / 4
-    assert shared.size_bytes() == SHORT_BYTES
-    clock.seconds += SHORT_SECONDS / 2
-    assert shared.size_bytes() == LONG_BYTES
+@pytest.mark.usefixtures("quick_answers_expected")
+def test_turns_are_short_while_quick_answers_are_given() -> None:
+    assert turn_bytes() == SHORT_BYTES
 
 
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile")
@@ -48,7 +32,7 @@ def test_a_small_answer_shortens_the_turns_of_others(
 ) -> None:
     asked = recorded_files(monkeypatch)
     monkeypatch.setattr(turns, "SHORT_BYTES", 8192)
-    monkeypatch.setattr(turns, "SHORT_SECONDS", 3600.0)
+    monkeypatch.setattr(scheduling, "EXPECTED_SECONDS", 3600.0)
     content = os.urandom(SIZE_BYTES)
     (tmp_path / "large").write_bytes(content)
     fd = os.open(tmp_path / "large", os.O_RDONLY)

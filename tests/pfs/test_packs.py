@@ -51,6 +51,31 @@ def test_a_sealed_pack_is_read_from_its_footer(writer: PackWriter) -> None:
             assert pack.read(record.offset, record.stored_bytes) == plain
 
 
+@pytest.mark.usefixtures("quick_answers_expected")
+def test_while_quick_answers_are_given_packs_grow_bit_by_bit(
+    writer: PackWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    pwritev = os.pwritev
+
+    def recorded(fd: int, pieces: list[memoryview], offset: int) -> int:
+        counts.append(pwritev(fd, pieces, offset))
+        return counts[-1]
+
+    monkeypatch.setattr(os, "pwritev", recorded)
+    monkeypatch.setattr(pack_writing, "SHORT_WRITE_BYTES", 10_000)
+    ways: list[None] = []
+    monkeypatch.setattr(pack_writing, "give_way", lambda: ways.append(None))
+    records = [add(writer, plain) for plain in PLAIN]
+    many = [bytes([number % 256]) for number in range(2500)]
+    plain = b"".join(many)
+    records.append(writer.append(ChunkId(blake3(plain).digest()), RAW, many, len(plain)))
+    assert max(counts) == 10_000
+    assert len(ways) == len(counts)
+    writer.close()
+    assert list(scan(PackFile.open(writer.path))) == records
+
+
 def test_a_pack_is_sealed_once(writer: PackWriter) -> None:
     add(writer, PLAIN[0])
     assert not writer.sealed

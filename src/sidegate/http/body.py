@@ -14,7 +14,7 @@ from typing import Protocol
 from sidegate.http.blocks import BlockPool
 from sidegate.http.budget import Budget
 from sidegate.http.errors import BodyTruncated, Reason
-from sidegate.http.pulling import LEAST_BYTES, MOST_BYTES, SPARE_COUNT, Pull
+from sidegate.http.pulling import SPARE_COUNT, Pull, pays_for
 
 
 class BodyState(Enum):
@@ -73,7 +73,6 @@ class IncomingBody:
         "crowded",
         "expects_continue",
         "failure",
-        "is_pullable",
         "is_wanted",
         "length",
         "state",
@@ -102,8 +101,7 @@ class IncomingBody:
         self._pieces: list[bytes] = []
         self._piece_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
-        # Whether it is of a size that a thread had better receive, and whether a reader has asked.
-        self.is_pullable = length is not None and LEAST_BYTES <= length <= MOST_BYTES
+        # Whether a reader has asked.
         self.is_wanted = False
         self._read_no_more = False
 
@@ -208,6 +206,11 @@ class IncomingBody:
         self._wake()
 
     # What the intake uses.
+
+    @property
+    def is_pullable(self) -> bool:
+        """Whether a thread had better receive it, at this moment."""
+        return self.length is not None and pays_for(self.length)
 
     @property
     def unread_blocks(self) -> int:

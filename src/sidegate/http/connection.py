@@ -31,6 +31,7 @@ from sidegate.http.pulling import Pull
 from sidegate.http.responder import Responder
 from sidegate.http.sender import Sender
 from sidegate.http.service import Service
+from sidegate.scheduling import quick_answers
 
 _log = logging.getLogger("sidegate.http")
 
@@ -83,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         service = self._service
         self._mark = LowWaterMark(transport)
-        self._sender = Sender(transport, service.loop, service.turns, service.pipe)
+        self._sender = Sender(transport, service.loop, service.pipe)
         self._responder = Responder(self, service, transport, self._sender)
         peer = render_address(transport.get_extra_info("peername"))
         self._intake = Intake(self, service, peer)
@@ -243,7 +244,7 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if type(answer) is Response:
-            self._service.turns.small_answer_given |= answer.segments is None
+            quick_answers.given |= answer.segments is None
             if isinstance(request.body, IncomingBody):
                 request.body.release()
             bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining

@@ -17,6 +17,7 @@ from sidegate.http.phases import Phase
 from sidegate.http.plain_puts import STORING, PlainPuts, render_stored
 from sidegate.http.service import Service
 from sidegate.http.shortcut import FileAnswer, Found, Outcome, Shortcut, StreamedAnswer
+from sidegate.scheduling import quick_answers
 
 _log = logging.getLogger("sidegate.http")
 
@@ -67,7 +68,7 @@ class PlainConnection(Connection):
                 start = found[0]
                 self._intake.head_count += 1
                 if type(answer) is bytes:
-                    service.turns.small_answer_given = True
+                    quick_answers.given = True
                     self._transport.write(answer)
                 elif type(answer) is not FileAnswer or not self._sender.send_file(answer.head, answer.file):
                     self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))

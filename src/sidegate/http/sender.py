@@ -17,7 +17,7 @@ from sidegate.http.errors import SegmentTruncated
 from sidegate.http.file_pipe import SharedPipe
 from sidegate.http.message import FileSegment, Segment, Segments
 from sidegate.http.raw_socket import SENDFILE_UNSUPPORTED, RawSocket
-from sidegate.http.turns import Turns
+from sidegate.http.turns import SHORT_BYTES, turn_bytes
 
 # Below, one pread and one write are cheaper than the calls around sendfile (measured 2026-11).
 SENDFILE_MIN_BYTES = 16 * 1024
@@ -50,7 +50,6 @@ class Sender:
         "_task",
         "_transport",
         "_turn_bytes",
-        "_turns",
         "_waiter",
         "begun",
         "paused",
@@ -61,12 +60,10 @@ class Sender:
         self,
         transport: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
-        turns: Turns,
         pipe: SharedPipe,
     ) -> None:
         self._transport = transport
         self._loop = loop
-        self._turns = turns
         self._pipe = pipe
         # Whether the transport's buffer is too full (or must be empty first).
         self.paused = False
@@ -108,7 +105,7 @@ class Sender:
         self._remaining = length
         self.begun = False
         self._done = done
-        self._turn_bytes = self._turns.size_bytes()
+        self._turn_bytes = turn_bytes()
         if hasattr(segments, "__anext__"):
             self._task = self._loop.create_task(self._pump(cast("AsyncIterator[Segment]", segments)))
             self._task.add_done_callback(self._pumped)
@@ -124,7 +121,7 @@ class Sender:
         fd, offset, length = file
         raw = self._raw
         self.begun = False
-        self._turn_bytes = self._turns.size_bytes()
+        self._turn_bytes = SHORT_BYTES if length <= SHORT_BYTES else turn_bytes()
         if (
             raw is None
             or self._copies
@@ -236,7 +233,7 @@ class Sender:
         self._finish(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _continue(self) -> None:
-        self._turn_bytes = self._turns.size_bytes()
+        self._turn_bytes = turn_bytes()
         if self._source is not None:
             self._advance()
         elif self._waiter is not None and not self._waiter.done():

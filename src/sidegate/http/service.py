@@ -26,7 +26,6 @@ from sidegate.http.patience import wait_seconds
 from sidegate.http.plain_puts import PlainPuts
 from sidegate.http.rejection import Reject, plain_rejection
 from sidegate.http.shortcut import ScanHead, Shortcut, no_scanner, scanner_for
-from sidegate.http.turns import Turns
 
 if TYPE_CHECKING:
     from sidegate.http.connection import Connection
@@ -66,7 +65,6 @@ class Service:
         self.loop = loop
         self.renderer = HeadRenderer(clock)
         self.pool = BlockPool(limits.block_bytes, limits.in_flight_bytes)
-        self.turns = Turns(loop.time)
         self.pipe = SharedPipe()
         self.budget = budget or Budget(limits.in_flight_bytes)
         # One for all: a transport fills it and hands it over within one callback.
