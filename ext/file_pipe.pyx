@@ -1,15 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, freethreading_compatible=True
-"""Parts of files through a pipe to sockets; `sidegate/native/pure/file_pipe.py` defines what it does.
+"""Parts of files to sockets, through a pipe or behind a head.
 
-It is compiled because it is several system calls for each MiB, each of which
-would let go of the GIL and take it again.
+`sidegate/native/pure/file_pipe.py` defines what it does.
+
+It is compiled because it is several system calls for each MiB, or for one answer, each
+of which would let go of the GIL and take it again.
 """
 
 cimport cython
 from libc.errno cimport EAGAIN, EINTR, EPIPE, errno
 from libc.stdint cimport int64_t
-from libc.string cimport strerror
+from libc.string cimport memset, strerror
 from posix.types cimport off_t
 
 from sidegate.native.pure.file_pipe import close_pipe, open_pipe
@@ -19,13 +20,90 @@ cdef extern from *:
     #ifndef _GNU_SOURCE
     #define _GNU_SOURCE
     #endif
-    """
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <sys/socket.h>
+    #include <sys/types.h>
+    #ifdef __linux__
+    #include <sys/sendfile.h>
 
-cdef extern from "fcntl.h" nogil:
+    static ssize_t send_file(int socket, int file, off_t offset, size_t count) {
+        return sendfile(socket, file, &offset, count);
+    }
+    #else
+    /* The descriptors are never there (open_pipe), and a file is copied. */
+    #define SPLICE_F_MOVE 0
+    #define SPLICE_F_NONBLOCK 0
+    #define SPLICE_F_MORE 0
+    #define MSG_MORE 0
+
+    static ssize_t splice(int source, off_t *source_offset, int sink, off_t *sink_offset, size_t count, unsigned flags) {
+        errno = ENOSYS;
+        return -1;
+    }
+
+    static ssize_t send_file(int socket, int file, off_t offset, size_t count) {
+        errno = ENOSYS;
+        return -1;
+    }
+    #endif
+    """
     enum: SPLICE_F_MOVE
     enum: SPLICE_F_NONBLOCK
     enum: SPLICE_F_MORE
-    ssize_t splice(int source, off_t* source_offset, int sink, off_t* sink_offset, size_t count, unsigned flags)
+    enum: MSG_MORE
+    ssize_t splice(
+        int source, off_t* source_offset, int sink, off_t* sink_offset, size_t count, unsigned flags
+    ) nogil
+    ssize_t send_file(int socket, int file, off_t offset, size_t count) nogil
+
+cdef extern from "sys/uio.h" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef extern from "sys/socket.h" nogil:
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    ssize_t sendmsg(int socket, const msghdr* message, int flags)
+
+cdef extern from "unistd.h" nogil:
+    ssize_t pread(int file, void* room, size_t count, off_t offset)
+
+cdef enum:
+    PAGE_BYTES = 4096  # COPIED_BYTES of the definition
+
+
+def send_behind_head(int socket, bytes head, int file, int64_t offset, int64_t copied, int64_t count):
+    cdef iovec[2] parts
+    cdef ssize_t sent
+    if not 0 <= copied <= PAGE_BYTES or count < 0:
+        raise ValueError(f"{copied} bytes of a file cannot be copied, nor {count} sent")
+    parts[0].iov_base, parts[0].iov_len = <char*>head, len(head)
+    parts[1].iov_len = copied
+    with nogil:
+        sent = send_parts(socket, parts, file, offset, count)
+    return max(sent, 0)
+
+
+cdef ssize_t send_parts(int socket, iovec* parts, int file, off_t offset, size_t count) noexcept nogil:
+    """Return how many bytes were sent; whoever goes on meets again what kept the others."""
+    cdef char[PAGE_BYTES] first
+    cdef msghdr message
+    cdef ssize_t copied = parts[1].iov_len
+    cdef ssize_t sent, more
+    if copied and pread(file, first, copied, offset) != copied:
+        return 0
+    parts[1].iov_base = first
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = parts, 2
+    sent = sendmsg(socket, &message, MSG_MORE)
+    if count and sent == <ssize_t>parts[0].iov_len + copied:
+        more = send_file(socket, file, offset + copied, count)
+        if more > 0:
+            sent += more
+    return sent
 
 
 cdef ssize_t move(int source, off_t* offset, int sink, size_t count, unsigned flags) noexcept nogil:

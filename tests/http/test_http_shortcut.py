@@ -20,7 +20,8 @@ from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, Str
 
 FILE = os.urandom(3_000_000)
 ONE = FILE[5:]
-FILES = {b"/f": FILE, b"/one": ONE}
+PART = FILE[7:65_007]
+FILES = {b"/f": FILE, b"/one": ONE, b"/part": PART}
 
 
 def get(path: bytes, lines: bytes = b"", method: bytes = b"GET") -> bytes:
@@ -28,7 +29,10 @@ def get(path: bytes, lines: bytes = b"", method: bytes = b"GET") -> bytes:
 
 
 class Toy:
-    """Answers `/s…` with its path, `/f` and `/one` with a file, fails at `/boom`, leaves the rest."""
+    """Answers `/s…` with its path, `/f`, `/one`, `/part` and `/torn…` with a file; fails at `/boom`.
+
+    Leaves the rest.
+    """
 
     wanted_headers: tuple[bytes, ...] = (b"x-wanted",)
     declined_headers: tuple[bytes, ...] = (b"x-declined",)
@@ -49,6 +53,12 @@ class Toy:
             return StreamedAnswer(head % len(FILE), self._segments(), len(FILE))
         if path == "/one":
             return FileAnswer(head % len(ONE), FileSegment(self._fd, 5, len(ONE)), self)
+        if path == "/part":
+            return FileAnswer(head % len(PART), FileSegment(self._fd, 7, len(PART)), self)
+        if path in ("/torn-page", "/torn-part"):
+            missing = 50_000 if path == "/torn-part" else len(PART)
+            start = len(FILE) + missing - len(PART)
+            return FileAnswer(head % len(PART), FileSegment(self._fd, start, len(PART)), self)
         if path == "/torn":
             return FileAnswer(head % len(FILE), FileSegment(self._fd, 5, len(FILE)), self)
         if path == "/short":
@@ -154,7 +164,19 @@ def test_a_slow_reader_is_waited_for(launch: Launch, toy: Toy) -> None:
     sending.join()
 
 
-@pytest.mark.parametrize("path", [b"/short", b"/torn"])
+def test_parts_of_files_wait_for_a_slow_reader(launch: Launch, toy: Toy) -> None:
+    """Wherever the socket is full: in the head, in what leaves with it, in what the kernel sends."""
+    peer = launch(handler, shortcut=toy).connect(receive_buffer_bytes=4096)
+    count = 400
+    sending = threading.Thread(target=peer.send, args=(get(b"/part") * count + get(b"/s"),))
+    sending.start()
+    for _ in range(count):
+        assert peer.read().body == PART
+    assert peer.read().body == b"/s"
+    sending.join()
+
+
+@pytest.mark.parametrize("path", [b"/short", b"/torn", b"/torn-part"])
 def test_an_answer_cut_short_ends_the_connection(launch: Launch, toy: Toy, path: bytes) -> None:
     running = launch(handler, shortcut=toy)
     peer = running.connect()
@@ -167,6 +189,14 @@ def test_an_answer_cut_short_ends_the_connection(launch: Launch, toy: Toy, path:
     with pytest.raises((EOFError, ConnectionResetError)):
         peer.read_exactly(int(headers["content-length"]))
     assert running.connect().ask(get(b"/one")).body == ONE
+
+
+def test_where_nothing_of_a_part_is_there_no_head_is_sent(launch: Launch, toy: Toy) -> None:
+    running = launch(handler, shortcut=toy)
+    peer = running.connect()
+    assert peer.ask(get(b"/one")).body == ONE
+    assert peer.ask(get(b"/torn-page")).status == 500
+    assert running.connect().ask(get(b"/part")).body == PART
 
 
 def test_a_file_goes_to_slow_readers_and_to_none(launch: Launch, toy: Toy) -> None:

@@ -30,7 +30,7 @@ PIPE_MIN_BYTES = 128 << 10
 class RawSocket:
     """A non-blocking duplicate of a transport's socket; close it."""
 
-    __slots__ = ("_fd", "_is_full", "_loop", "_pipe", "_socket", "waiting")
+    __slots__ = ("_is_full", "_loop", "_pipe", "_socket", "fd", "waiting")
 
     def __init__(
         self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop, pipe: SharedPipe
@@ -40,7 +40,7 @@ class RawSocket:
             original.family, original.type, original.proto, os.dup(original.fileno())
         )
         self._socket.setblocking(False)
-        self._fd = self._socket.fileno()
+        self.fd = self._socket.fileno()
         self._loop = loop
         self._pipe = pipe
         # Whether it took less than it was given last: what is in a pipe then was put there for nothing.
@@ -60,9 +60,9 @@ class RawSocket:
         pipe = self._pipe.get() if count >= PIPE_MIN_BYTES and not self._is_full else None
         try:
             sent = (
-                os.sendfile(self._fd, fd, offset, count)
+                os.sendfile(self.fd, fd, offset, count)
                 if pipe is None
-                else pipe.send(self._fd, fd, offset, count)
+                else pipe.send(self.fd, fd, offset, count)
             )
         except BlockingIOError:
             sent = None
@@ -78,13 +78,13 @@ class RawSocket:
         """Call `ready` whenever there is room, until `stop_waiting`."""
         if not self.waiting:
             self.waiting = True
-            self._loop.add_writer(self._fd, ready)
+            self._loop.add_writer(self.fd, ready)
 
     def stop_waiting(self) -> None:
         """Take back the callback, if there is one."""
         if self.waiting:
             self.waiting = False
-            self._loop.remove_writer(self._fd)
+            self._loop.remove_writer(self.fd)
 
     def close(self) -> None:
         """Close the duplicate; the transport keeps its own."""

@@ -16,8 +16,9 @@ from typing import cast
 from sidegate.http.errors import SegmentTruncated
 from sidegate.http.file_pipe import SharedPipe
 from sidegate.http.message import FileSegment, Segment, Segments
-from sidegate.http.raw_socket import SENDFILE_UNSUPPORTED, RawSocket
+from sidegate.http.raw_socket import PIPE_MIN_BYTES, SENDFILE_UNSUPPORTED, RawSocket
 from sidegate.http.turns import SHORT_BYTES, turn_bytes
+from sidegate.native import send_behind_head
 
 # Below, one pread and one write are cheaper than the calls around sendfile (measured 2026-11).
 SENDFILE_MIN_BYTES = 16 * 1024
@@ -114,7 +115,7 @@ class Sender:
             self._advance()
 
     def send_file(self, head: bytes, file: FileSegment) -> bool:
-        """Send a head and one part of a file: in two system calls if the peer keeps up.
+        """Send a head and one part of a file: in one call if the peer keeps up.
 
         Returns whether all of it has left.  If not, `finish_file` must follow.
         """
@@ -130,26 +131,34 @@ class Sender:
         ):
             self._head, self._remaining, self._source = head, length, iter((file,))
             return False
-        read_bytes = -offset % PAGE_BYTES
-        rest: FileSegment | None
+        copied = -offset % PAGE_BYTES
+        pages = length - copied
+        # What is long goes through the pipe, in turns.
+        at_once = pages if pages < PIPE_MIN_BYTES else 0
+        count = send_behind_head(raw.fd, head, fd, offset, copied, at_once)
+        self.begun = count > 0
+        self.sent_bytes += count
+        sent = count - len(head)
+        if sent == length:
+            return True
         try:
-            if read_bytes:
-                head += _read_exactly(fd, offset, read_bytes)
-            count = raw.send_more(head)
-            self.begun = count > 0
-            self.sent_bytes += count
-            if count == len(head):
-                rest = self._send_pages(raw, fd, offset + read_bytes, length - read_bytes)
+            if sent == copied and not at_once:
+                rest = self._send_pages(raw, fd, offset + copied, pages)
+                if rest is None:
+                    return True
+                self._raw_bytes, self._file = memoryview(b""), rest
             else:
-                rest = FileSegment(fd, offset + read_bytes, length - read_bytes)
+                self._begin_rest(head[count:], fd, offset + max(sent, 0), length - max(sent, 0))
         except (OSError, SegmentTruncated) as error:
             self._failure = error
             return False
-        if rest is None:
-            return True
-        self._raw_bytes = memoryview(head)[count:]
-        self._file, self._remaining, self._source = rest, 0, iter(())
+        self._remaining, self._source = 0, iter(())
         return False
+
+    def _begin_rest(self, head: bytes, fd: int, offset: int, length: int) -> None:
+        """Go on where `send_file` had to stop."""
+        self._head = head
+        self._begin_file(FileSegment(fd, offset, length), min(-offset % PAGE_BYTES, length))
 
     def finish_file(self, done: Callable[[BaseException | None], None]) -> None:
         """Send the rest of what `send_file` began; `done` as for `send`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidegate.native._aws_chunked import AwsChunkedDecoder
     from sidegate.native._cursors import Cursor, RowCursor, TreeCursor
     from sidegate.native._file_heads import FileHeads
-    from sidegate.native._file_pipe import FilePipe
+    from sidegate.native._file_pipe import FilePipe, send_behind_head
     from sidegate.native._gear import GearScanner
     from sidegate.native._heads import HeadScanner
     from sidegate.native._index import IndexNode
@@ -55,6 +55,7 @@ __all__ = [
     "render_names",
     "render_rows",
     "scan_completion",
+    "send_behind_head",
     "update_together",
 ]
 
@@ -127,7 +128,7 @@ if not TYPE_CHECKING:
     render_names, render_rows = _listing.render_names, _listing.render_rows
     PartCollector, collect_parts = _modules["parts"].PartCollector, _modules["parts"].collect_parts
     scan_completion = _modules["parts"].scan_completion
-    FilePipe = _modules["file_pipe"].FilePipe
+    FilePipe, send_behind_head = _modules["file_pipe"].FilePipe, _modules["file_pipe"].send_behind_head
     Sha256, update_together = _modules["sha256"].Sha256, _modules["sha256"].update_together
 
 

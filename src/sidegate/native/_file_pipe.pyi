@@ -34,3 +34,12 @@ class FilePipe:
 
     def close(self) -> None:
         """Give back the descriptors; again, it does nothing."""
+
+def send_behind_head(socket: int, head: bytes, file: int, offset: int, copied: int, count: int) -> int:
+    """Send a head and a part of a file in one call, without the GIL; return how many bytes a socket took.
+
+    The first `copied` bytes of the file from `offset` on, at most 4096, leave with the head, the `count` that
+    follow by sendfile(2): it is cheapest from a page boundary on.  The socket does not block.  Whatever stops
+    it, a socket that is full or gone, a file that is shorter, no sendfile: what was sent until then
+    counts, and who sends the rest is told.  Raises ValueError for numbers that cannot be.
+    """

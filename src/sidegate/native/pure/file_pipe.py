@@ -1,4 +1,4 @@
-"""Parts of files through a pipe to sockets, by splice: the definition.
+"""Parts of files to sockets, through a pipe or behind a head: the definition.
 
 `ext/file_pipe.pyx` must agree.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket as sockets
 from collections.abc import Iterable
 
 CLOSED = -1
+
+COPIED_BYTES = 4096
+"""Sent with a head at most: up to the next page of a file."""
 
 
 def open_pipe(room_bytes: int) -> tuple[int, int, int]:
@@ -99,3 +103,27 @@ class FilePipe:
         except OSError:
             self.close()  # what is in it must not reach another socket
         return held - left, fault
+
+
+def send_behind_head(socket: int, head: bytes, file: int, offset: int, copied: int, count: int) -> int:
+    """Send a head, then a part of a file."""
+    if not 0 <= copied <= COPIED_BYTES or count < 0:
+        raise ValueError(f"{copied} bytes of a file cannot be copied, nor {count} sent")
+    sent = 0
+    try:
+        first = os.pread(file, copied, offset) if copied else b""
+        if len(first) == copied:
+            sent = _send_more(socket, head + first)
+        if count and sent == len(head) + copied and hasattr(os, "sendfile"):
+            sent += os.sendfile(socket, file, offset + copied, count)
+    except OSError:
+        return sent  # whoever goes on meets it again
+    return sent
+
+
+def _send_more(descriptor: int, data: bytes) -> int:
+    socket = sockets.socket(fileno=descriptor)
+    try:
+        return socket.send(data, getattr(sockets, "MSG_MORE", 0))
+    finally:
+        socket.detach()
