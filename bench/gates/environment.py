@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
+import re
 import subprocess
+from importlib import metadata
 from pathlib import Path
-
-LOCK = Path(__file__).parent.parent.parent / "requirements" / "test.lock"
 
 # Which variant of memcpy, a checksum or a hash runs is chosen by these.
 _DISPATCHED_BY = ("sse4_2", "avx2", "bmi2", "erms", "fsrm", "asimd", "sve")
@@ -22,7 +21,7 @@ def describe_environment() -> dict[str, str]:
         "libc": " ".join(platform.libc_ver()),
         "compiler": _first_line("cc", "--version"),
         "valgrind": _first_line("valgrind", "--version"),
-        "requirements": hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12],
+        **_packages(),
     }
 
 
@@ -48,6 +47,20 @@ def _processor(cpuinfo: str) -> str:
     }
     flags = (values.get("flags") or values.get("Features") or "").split()
     return " ".join([values.get("vendor_id", "unknown"), *(flag for flag in _DISPATCHED_BY if flag in flags)])
+
+
+def _packages() -> dict[str, str]:
+    """Return the version of each package that a server imports."""
+    wanted = [text for text in metadata.requires("sidegate") or () if "extra ==" not in text]
+    names = sorted(match[0].lower() for text in wanted if (match := re.match(r"[\w.-]+", text)))
+    return {name: _version(name) for name in names}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _first_line(*command: str) -> str:
