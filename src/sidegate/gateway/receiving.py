@@ -9,7 +9,7 @@ trip to a thread, which also does what follows (`store`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -210,21 +210,22 @@ class _Intake(Generic[T]):
 
     def _cut(self, step: _Step) -> None:
         opened, self._opened = self._opened, []
-        for payload, block in zip(opened, step.blocks, strict=True) if opened else self._opening(step):
-            self._cutter.take(payload, block)
+        if opened:
+            for payload, block in zip(opened, step.blocks, strict=True):
+                self._cutter.take(payload, block)
+        else:
+            self._open_and_cut(step.blocks)
+        if step.pull is not None:
+            self._open_and_cut(self._arriving(step.pull))
 
-    def _opening(self, step: _Step) -> Iterator[tuple[memoryview, bytes | memoryview]]:
-        """Yield what is in each block, which is cut before the next is looked at, or received."""
-        for block in self._arriving(step):
+    def _open_and_cut(self, blocks: Iterable[bytes | memoryview]) -> None:
+        """Cut what is in each block before the next is looked at, or received."""
+        for block in blocks:
             payload = memoryview(self._decoder.feed(block))
             give_way()
-            yield payload, block
+            self._cutter.take(payload, block)
 
-    def _arriving(self, step: _Step) -> Iterator[bytes | memoryview]:
-        yield from step.blocks
-        pull = step.pull
-        if pull is None:
-            return
+    def _arriving(self, pull: Pull) -> Iterator[bytes | memoryview]:
         for _ in range(PULLED_COUNT):
             pull.reuse(self._cutter.free_blocks())
             block = pull.next_block()

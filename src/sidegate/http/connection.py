@@ -244,7 +244,8 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if type(answer) is Response:
-            quick_answers.given |= answer.segments is None
+            if answer.segments is None:
+                quick_answers.given = True
             if isinstance(request.body, IncomingBody):
                 request.body.release()
             bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining

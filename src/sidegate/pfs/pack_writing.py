@@ -189,7 +189,7 @@ def _place(position: int, payloads: Sequence[Payload]) -> tuple[list[PackRecord]
 
 
 def _write_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
-    if quick_answers.are_expected():
+    if sum(map(len, pieces)) > SHORT_WRITE_BYTES and quick_answers.are_expected():
         for step in _short_steps(pieces):
             offset += _write_some(fd, step, offset)
             give_way()
