@@ -36,7 +36,7 @@ _SCHED_ATTR: Final = struct.Struct("=IIQiIQQQ")
 class QuickAnswers:
     """Whether somebody is likely to want an answer that takes microseconds, and large bodies delay it.
 
-    Used from any thread: what two of them change at once is changed by either in the same way.
+    Used from any thread.  An answer that is noted while another thread looks may be missed; the next is not.
     """
 
     __slots__ = ("_expected_until", "_now", "given")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from contract_harness import received
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidegate.native import select
 from sidegate.native.pure.file_pipe import COPIED_BYTES
 
 SIZE = 300_003
@@ -22,32 +23,10 @@ Pair = tuple[socket.socket, socket.socket]
 pytestmark = pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile")
 
 
-@pytest.fixture(params=["native", "pure"])
-def send(request: pytest.FixtureRequest) -> Send:
-    try:
-        chosen = select({"native": "require", "pure": "off"}[request.param])[1]
-    except ModuleNotFoundError as absent:
-        pytest.skip(f"not compiled: {absent}")
-    function: Send = chosen["file_pipe"].send_behind_head
-    return function
-
-
 @pytest.fixture
-def sockets() -> Iterator[Pair]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
-        far, _ = listener.accept()
-    near.setblocking(False)
-    far.settimeout(30)
-    with near, far:
-        yield near, far
-
-
-def received(far: socket.socket, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count and (piece := far.recv(count - len(data))):
-        data += piece
-    return bytes(data)
+def send(file_pipe: Any) -> Send:
+    function: Send = file_pipe.send_behind_head
+    return function
 
 
 @settings(max_examples=60)

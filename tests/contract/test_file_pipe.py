@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from contract_harness import received
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from sidegate.native import select
 
 ROOM_BYTES = 1 << 16
 SIZE = 1_000_003
@@ -22,12 +21,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["native", "pure"])
-def make(request: pytest.FixtureRequest) -> Any:
-    try:
-        return select({"native": "require", "pure": "off"}[request.param])[1]["file_pipe"].FilePipe
-    except ModuleNotFoundError as absent:
-        pytest.skip(f"not compiled: {absent}")
+@pytest.fixture
+def make(file_pipe: Any) -> Any:
+    return file_pipe.FilePipe
 
 
 @pytest.fixture
@@ -35,24 +31,6 @@ def pipe(make: Any) -> Iterator[Any]:
     pipe = make(ROOM_BYTES)
     yield pipe
     pipe.close()
-
-
-@pytest.fixture
-def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
-        far, _ = listener.accept()
-    near.setblocking(False)
-    far.settimeout(30)
-    with near, far:
-        yield near, far
-
-
-def received(far: socket.socket, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count and (piece := far.recv(count - len(data))):
-        data += piece
-    return bytes(data)
 
 
 @settings(max_examples=60)

@@ -11,10 +11,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from contract_harness import load_twin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidegate.native import MOST_TOGETHER, select
+from sidegate.native import MOST_TOGETHER
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sha256.json").read_text("utf-8"))
 PROCESSOR = Path("/proc/cpuinfo")
@@ -23,16 +24,9 @@ BLOCK_BYTES = 64
 COUNTS = range(1, MOST_TOGETHER + 1)
 
 
-def load(name: str) -> Any:
-    try:
-        return select({"native": "require", "pure": "off"}[name])[1]["sha256"]
-    except ModuleNotFoundError as absent:
-        pytest.skip(f"not compiled: {absent}")
-
-
 @pytest.fixture(params=TWINS)
 def twin(request: pytest.FixtureRequest) -> Any:
-    return load(request.param)
+    return load_twin(request.param, "sha256")
 
 
 def digest_of(twin: Any, *pieces: bytes) -> bytes:
@@ -46,9 +40,9 @@ def test_two_at_once_where_the_processor_can() -> None:
     """Else the compiled module would pass all of this by hashlib alone, and cost twice as much."""
     if platform.machine() != "x86_64" or not PROCESSOR.exists():
         pytest.skip("what this processor can is not known here")
-    assert load("native").pairs is ("sha_ni" in PROCESSOR.read_text("utf-8").split())
-    assert load("pure").pairs is False
-    assert load("native").MOST_TOGETHER == load("pure").MOST_TOGETHER == 3
+    assert load_twin("native", "sha256").pairs is ("sha_ni" in PROCESSOR.read_text("utf-8").split())
+    assert load_twin("pure", "sha256").pairs is False
+    assert load_twin("native", "sha256").MOST_TOGETHER == load_twin("pure", "sha256").MOST_TOGETHER == 3
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: f"{case['text'][:8]}-{case['times']}")
@@ -83,7 +77,7 @@ def test_every_length_around_a_block(twin: Any, length: int) -> None:
 def test_streams_split_anywhere(
     name: str, count: int, lengths: list[tuple[int, int, int]], seed: int
 ) -> None:
-    twin, random = load(name), Random(seed)
+    twin, random = load_twin(name, "sha256"), Random(seed)
     streams, definitions = (
         [twin.Sha256() for _ in range(count)],
         [hashlib.sha256() for _ in range(count)],
@@ -169,4 +163,6 @@ def test_there_are_as_many_pieces_as_streams_and_not_too_many(
 
 def test_other_objects_are_no_streams() -> None:
     with pytest.raises((TypeError, AttributeError)):
-        load("native").update_together([load("native").Sha256(), hashlib.sha256()], [b"a", b"b"])
+        load_twin("native", "sha256").update_together(
+            [load_twin("native", "sha256").Sha256(), hashlib.sha256()], [b"a", b"b"]
+        )

@@ -88,9 +88,18 @@ def test_a_block_that_waits_for_the_peer_is_filled_later(
     assert pull.next_block() == body
 
 
-def received_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that will say how much was received at a time."""
+@pytest.mark.parametrize("expected", [False, True])
+def test_only_while_quick_answers_are_given_a_block_comes_bit_by_bit(
+    sockets: tuple[socket.socket, socket.socket],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    expected: bool,
+) -> None:
+    ours, theirs = sockets
+    if expected:
+        request.getfixturevalue("quick_answers_expected")
     counts: list[int] = []
+    ways: list[None] = []
     readv = os.readv
 
     def recorded(descriptor: int, rooms: tuple[memoryview, ...]) -> int:
@@ -98,35 +107,13 @@ def received_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return counts[-1]
 
     monkeypatch.setattr(os, "readv", recorded)
-    return counts
-
-
-@pytest.mark.usefixtures("quick_answers_expected")
-def test_while_quick_answers_are_given_a_block_comes_bit_by_bit(
-    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, theirs = sockets
     monkeypatch.setattr(pulling, "SHORT_RECEIVE_BYTES", 10_000)
-    counts = received_counts(monkeypatch)
-    ways: list[None] = []
     monkeypatch.setattr(pulling, "give_way", lambda: ways.append(None))
     body = data_of(BLOCK_BYTES)
     theirs.sendall(body)
     assert pull_of(ours, len(body), 1).next_block() == body
-    assert counts == [10_000] * 6 + [BLOCK_BYTES - 60_000]
-    assert len(ways) == len(counts)
-
-
-def test_without_quick_answers_a_block_comes_as_it_is_there(
-    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, theirs = sockets
-    monkeypatch.setattr(pulling, "SHORT_RECEIVE_BYTES", 10_000)
-    counts = received_counts(monkeypatch)
-    body = data_of(BLOCK_BYTES)
-    theirs.sendall(body)
-    assert pull_of(ours, len(body), 1).next_block() == body
-    assert counts == [BLOCK_BYTES]
+    assert counts == ([10_000] * 6 + [BLOCK_BYTES - 60_000] if expected else [BLOCK_BYTES])
+    assert len(ways) == (len(counts) if expected else 0)
 
 
 def test_without_a_block_nothing_is_received_until_one_is_given_back(

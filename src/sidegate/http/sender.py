@@ -148,17 +148,18 @@ class Sender:
                     return True
                 self._raw_bytes, self._file = memoryview(b""), rest
             else:
-                self._begin_rest(head[count:], fd, offset + max(sent, 0), length - max(sent, 0))
+                done = max(sent, 0)
+                self._begin_rest(head[count:], FileSegment(fd, offset + done, length - done))
         except (OSError, SegmentTruncated) as error:
             self._failure = error
             return False
         self._remaining, self._source = 0, iter(())
         return False
 
-    def _begin_rest(self, head: bytes, fd: int, offset: int, length: int) -> None:
+    def _begin_rest(self, head: bytes, rest: FileSegment) -> None:
         """Go on where `send_file` had to stop."""
         self._head = head
-        self._begin_file(FileSegment(fd, offset, length), min(-offset % PAGE_BYTES, length))
+        self._begin_file(rest, min(-rest.offset % PAGE_BYTES, rest.length))
 
     def finish_file(self, done: Callable[[BaseException | None], None]) -> None:
         """Send the rest of what `send_file` began; `done` as for `send`."""
