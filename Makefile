@@ -23,7 +23,7 @@ MARK ?= not slow
 PARALLEL ?= --numprocesses=auto --maxprocesses=8 --dist=worksteal
 # What touches no compiled code: one run of these is enough.
 NATIVE_FREE := tests/http tests/pps tests/spark
-export VENV
+export VENV PARALLEL
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .PHONY: help demo demo-spark test test-native test-portable test-spark check format docs bench bench-functions bench-smoke bench-spark bench-gates bench-accept wheels lock lock-clients compat clean
@@ -45,11 +45,11 @@ test: test-native test-portable test-spark ## run all tests that CI runs each ti
 test-native: ## run the tests with the native extension, and the small S3 clients (TESTS=tests/s3 for some)
 	scripts/environment.sh test
 	if [[ "$(TESTS)" =~ ^tests$$|compat ]]; then scripts/client_environments.sh core; fi
-	SIDEGATE_NATIVE=require SIDEGATE_CLIENTS=core python3 -m pytest $(PARALLEL) --ignore=tests/spark $(TESTS)
+	SIDEGATE_NATIVE=require SIDEGATE_CLIENTS=core scripts/run_tests.sh "" --ignore=tests/spark $(TESTS)
 
 test-portable: ## run the tests in plain Python, without those marked slow
 	scripts/environment.sh test
-	SIDEGATE_NATIVE=off python3 -m pytest $(PARALLEL) -m "not slow" $(NATIVE_FREE:%=--ignore=%) $(TESTS)
+	SIDEGATE_NATIVE=off scripts/run_tests.sh "not slow" $(NATIVE_FREE:%=--ignore=%) $(TESTS)
 
 test-spark: ## run jobs of real Sparks (SPARKS="3.5 4.0 4.1" and MARK="slow or not slow" for all of it)
 	scripts/environment.sh test

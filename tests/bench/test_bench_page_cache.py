@@ -12,6 +12,9 @@ from sidegate.bench.page_cache import DROPPED_BYTES, drop_written, write_back
 
 WRITTEN_AT = 1_700_000_000
 
+# Pages that the kernel is moving for somebody else stay where they are.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, int], Path]:

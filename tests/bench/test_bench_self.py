@@ -210,6 +210,7 @@ def wait_until_stopped(pid: int) -> None:
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
 
+@pytest.mark.alone
 def test_a_server_that_is_not_measured_rests() -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY_THEN_IDLE], stdout=subprocess.PIPE) as server:
         try:

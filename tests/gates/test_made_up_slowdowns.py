@@ -23,6 +23,7 @@ SLOWED = Path(__file__).with_name("slowed_server.py")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(900),  # under callgrind, beside other work
     pytest.mark.skipif(describe().implementation == "pure", reason=describe().reason),
 ]
