@@ -27,7 +27,8 @@ def write_back() -> None:
 def drop_written(stored: Path, since_seconds: float) -> None:
     """Take what was stored since then out of the page cache; a database of the server's stays.
 
-    `stored` is a file, or a folder with all below it.  What was not written back stays.
+    `stored` is a file, or a folder with all below it.  What was not written back stays, and so may
+    single pages that the journal of the file system holds at that moment.
     """
     for path in _files(stored):
         if path.name.endswith(_INDEX_ENDINGS):
