@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+LATE_SECONDS = 1.0
 ERROR = "<Error><Code>{}</Code><Message>as told</Message></Error>"
 
 
@@ -25,6 +27,10 @@ class MemoryS3(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.serials = itertools.count()
         self.requests: list[str] = []
+        self.versions: dict[str, set[tuple[str, str]]] = {}
+        """Of buckets that keep them, all that was ever put or deleted."""
+        self.slow = threading.Event()
+        """Set once a request arrived that is answered late (`slow …`)."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -51,6 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        if f"slow {self.command} {'object' if key else 'bucket'}" in self.server.faults:
+            self.server.slow.set()
+            time.sleep(LATE_SECONDS)
         with self.server.lock:
             self.server.requests.append(f"{self.command} {parts.path}")
             status, answer = (
@@ -80,19 +89,53 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in server.buckets:
             return 404, ERROR.format("NoSuchBucket").encode()
         if self.command == "DELETE":
-            if server.buckets[name] or "keeps buckets" in server.faults:
+            if server.buckets[name] or server.versions.get(name) or "keeps buckets" in server.faults:
                 return 409, ERROR.format("BucketNotEmpty").encode()
             del server.buckets[name]
             return 204, b""
         if self.command == "POST":
-            for element in ElementTree.fromstring(body).iter("Key"):
+            if "deletes one by one" in server.faults:
+                return 501, ERROR.format("NotImplemented").encode()
+            for element in ElementTree.fromstring(body).iter("Object"):
                 if "keeps objects" in server.faults:
                     break
-                server.buckets[name].pop(element.text or "", None)
+                self._remove(name, element.findtext("Key", ""), element.findtext("VersionId"))
             return 200, b"<DeleteResult/>"
+        if "versioning" in query:
+            status = "<Status>Enabled</Status>" if name in server.versions else ""
+            return 200, f"<VersioningConfiguration>{status}</VersioningConfiguration>".encode()
+        if "versions" in query:
+            return 200, self._versions(name, query).encode()
         if "uploads" in query and "no listing of uploads" in server.faults:
             return 501, ERROR.format("NotImplemented").encode()
         return 200, self._listing(server.buckets[name], query).encode()
+
+    def _remove(self, bucket: str, key: str, version: str | None) -> None:
+        versions = self.server.versions.get(bucket)
+        if version is None:
+            self.server.buckets[bucket].pop(key, None)
+            if versions is not None:
+                versions.add((key, f"marker-{next(self.server.serials)}"))
+        elif versions is not None:
+            versions.discard((key, version))
+
+    def _versions(self, bucket: str, query: dict[str, str]) -> str:
+        """Pages of two: what is asked for comes after the markers."""
+        after = (query.get("key-marker", ""), query.get("version-id-marker", ""))
+        found = sorted(
+            one
+            for one in self.server.versions[bucket]
+            if one[0].startswith(query.get("prefix", "")) and one > after
+        )
+        lines = ""
+        for key, version in found[:2]:
+            kind = "DeleteMarker" if version.startswith("marker") else "Version"
+            lines += f"<{kind}><Key>{escape(key)}</Key><VersionId>{version}</VersionId></{kind}>"
+        if len(found) > 2:
+            key, version = found[1]
+            lines += f"<NextKeyMarker>{escape(key)}</NextKeyMarker>"
+            lines += f"<NextVersionIdMarker>{version}</NextVersionIdMarker>"
+        return f"<ListVersionsResult>{lines}</ListVersionsResult>"
 
     def _listing(self, objects: dict[str, bytes], query: dict[str, str]) -> str:
         if "uploads" in query:
@@ -102,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
             return f"<ListMultipartUploadsResult>{found}</ListMultipartUploadsResult>"
         prefix, after = (
-            query.get("prefix", ""),
+            "" if "ignores prefixes" in self.server.faults else query.get("prefix", ""),
             query.get("continuation-token") or query.get("start-after", ""),
         )
         keys = sorted(key for key in objects if key.startswith(prefix) and key > after)
@@ -139,11 +182,17 @@ class _Handler(BaseHTTPRequestHandler):
                 from_bucket, _, from_key = source.lstrip("/").partition("/")
                 objects[key] = server.buckets[from_bucket][from_key]
                 return 200, b"<R><ETag>0</ETag></R>"
+            if "busy with writes" in server.faults and next(server.serials) % 20 == 19:
+                return 503, ERROR.format("SlowDown").encode()
+            if "too busy for pages" in server.faults and "group" in key:
+                return 503, ERROR.format("SlowDown").encode()
             if "stale" not in server.faults or key not in objects:
                 objects[key] = body
+            if bucket in server.versions:
+                server.versions[bucket].add((key, f"version-{next(server.serials)}"))
             return 200, b""
         if self.command == "DELETE":
-            objects.pop(key, None)
+            self._remove(bucket, key, query.get("versionId"))
             return 204, b""
         return self._read(objects, key)
 

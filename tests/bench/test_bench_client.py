@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from sidegate.bench import client as module
-from sidegate.bench.client import Client, Refused
+from sidegate.bench.client import Client, Refused, Unanswered
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.signing import Signer
 from sidegate.errors import Unavailable
@@ -71,6 +71,36 @@ def test_silence_ends(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.05)
     with pytest.raises(Unavailable, match=r"nothing came for 0\.05 s"):
         ask(lambda connection: None).ask("GET", "/b/k")
+
+
+def test_a_silent_server_is_asked_once(ask: Ask) -> None:
+    asked: list[float] = []
+
+    def answer_once(connection: socket.socket) -> None:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            saying(b"")(connection)
+
+    client = ask(answer_once)
+    client.ask("GET", "/b/k")
+    with pytest.raises(Unanswered, match=r"nothing came for 0\.05 s"):
+        client.ask("GET", "/b/k", silence_seconds=0.05)
+    assert len(asked) == 2
+
+
+def test_the_rest_of_an_interrupted_answer_is_not_taken_for_the_next(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ask(saying(b"first"))
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_whole_body", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.ask("GET", "/b/k")
+    assert client.ask("GET", "/b/k").body == b"first"
+
+
+def interrupt(_: object) -> bytes:
+    raise KeyboardInterrupt
 
 
 def test_an_endless_answer_is_not_kept(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

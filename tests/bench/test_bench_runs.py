@@ -126,6 +126,7 @@ def test_what_cannot_be_removed_is_said_at_the_end(bench: Bench, serve: Callable
     server = serve("keeps buckets")
     done = bench(server.url, *SHORT, "--sign", "none", "--cells", "head")
     (bucket,) = server.buckets
+    assert done.exit_code == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("LEFT BEHIND: ")
     assert f"the bucket {bucket} is left behind: 409" in last
@@ -259,6 +260,65 @@ def test_a_bucket_that_is_there_is_not_touched(bench: Bench, serve: Callable[...
     assert server.buckets == {"mine": {"precious": b"1", "small/000000.bin": b"mine"}}
 
 
+def test_objects_that_were_not_asked_for_are_not_deleted(
+    bench: Bench, serve: Callable[..., MemoryS3]
+) -> None:
+    server = serve("ignores prefixes")
+    server.buckets["mine"] = {"precious": b"1"}
+    words = ("--sign", "none", "--cells", "get-4k", "--bucket", "mine", "--use-existing")
+    done = bench(server.url, *SHORT, *words)
+    assert done.exit_code == 1
+    assert "lists 'precious': nothing is deleted" in done.stderr
+    assert server.buckets["mine"]["precious"] == b"1"
+
+
+def test_versions_are_removed_as_well(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve()
+    server.buckets["mine"], mine = {"precious": b"1"}, {("precious", "version-x"), ("precious", "marker-y")}
+    server.versions["mine"] = set(mine)
+    words = ("--sign", "none", "--cells", "put-4k", "--bucket", "mine", "--use-existing")
+    done = bench(server.url, *SHORT, *words)
+    assert done.exit_code == 0, done.output
+    assert server.buckets["mine"] == {"precious": b"1"}
+    assert server.versions["mine"] == mine
+    assert len(server.requests) > 50
+
+
+def test_a_server_that_deletes_one_by_one_is_cleaned(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve("deletes one by one")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "get-4k,put-4k")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+    assert len([asked for asked in server.requests if asked.startswith("POST")]) == 2  # one a client
+
+
+def test_a_server_that_is_busy_at_times_is_loaded(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve("busy with writes")
+    done = bench(server.url, *SHORT, "--sign", "none", "--cells", "get-4k,list-1000")
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+
+
+def test_a_server_that_stays_busy_is_given_up(
+    bench: Bench, serve: Callable[..., MemoryS3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidegate.bench.loading.PAUSES_SECONDS", (0.01, 0.01))
+    server = serve("too busy for pages")
+    done = bench(f"busy={server.url}", *SHORT, "--sign", "none", "--cells", "list-1000")
+    assert done.exit_code == 1
+    assert re.search(r"busy did not take PUT /\S+group\S+: HTTP/1\.1 503", done.stderr)
+    assert server.buckets == {}
+
+
+def test_two_labels_of_one_server_share_a_named_bucket(bench: Bench, serve: Callable[..., MemoryS3]) -> None:
+    server = serve()
+    done = bench(
+        f"a={server.url}", f"b={server.url}", *SHORT, "--sign", "none", "--cells", "head", "--bucket", "new"
+    )
+    assert done.exit_code == 0, done.output
+    assert server.buckets == {}
+
+
 def test_a_server_that_does_not_say_whether_a_bucket_is_there(
     bench: Bench, serve: Callable[..., MemoryS3]
 ) -> None:
@@ -301,24 +361,65 @@ def test_an_interrupt_cleans_up(
     serve: Callable[..., MemoryS3], tmp_path: Path, number: signal.Signals
 ) -> None:
     server = serve()
+    lines = interrupted(tmp_path, server, number, lambda: bool(server.uploads))
+    assert lines[-1] == "error: interrupted"
+    assert server.buckets == {}
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize("what", ["bucket", "object"])
+def test_an_interrupt_cleans_up_what_is_just_being_made(
+    serve: Callable[..., MemoryS3], tmp_path: Path, what: str
+) -> None:
+    server = serve(f"slow PUT {what}")
+    lines = interrupted(tmp_path, server, signal.SIGTERM, server.slow.is_set)
+    assert lines[-1] == "error: interrupted"
+    if what == "object":
+        assert server.buckets == {}
+    else:  # it may be made when the run is over
+        assert re.search(r"was asked to make the bucket sidegate-bench-\w+ and has not answered", lines[0])
+
+
+def test_a_second_interrupt_leaves_the_rest_and_says_so(
+    serve: Callable[..., MemoryS3], tmp_path: Path
+) -> None:
+    server = serve("slow POST bucket")  # of deletions
+    lines = interrupted(
+        tmp_path, server, signal.SIGINT, lambda: bool(server.uploads), then=server.slow.is_set
+    )
+    (bucket,) = server.buckets
+    assert lines[-1] == "error: interrupted"
+    assert any(f"{bucket} is left behind: interrupted while it was being" in line for line in lines)
+
+
+def interrupted(
+    folder: Path,
+    server: MemoryS3,
+    number: signal.Signals,
+    when: Callable[[], bool],
+    *,
+    then: Callable[[], bool] | None = None,
+) -> list[str]:
+    """Interrupt a run, and once more if that is said; returns the lines that it printed for a person."""
     command = [
         sys.executable, "-m", "sidegate", "bench", "s3", server.url, "--scale", "smoke", "--sign", "none",
         "--cells", "part-copy-64m", "--duration", "60s",
     ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while not server.uploads and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(number)
+        for moment in (when, then):
+            deadline = time.monotonic() + 60
+            while moment is not None and time.monotonic() < deadline and process.poll() is None:
+                if moment():
+                    process.send_signal(number)
+                    break
+                time.sleep(0.01)
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 130, said
-    assert said.decode().splitlines()[-1] == "error: interrupted"
-    assert server.buckets == {}
-    assert server.uploads == {}
+    return said.decode().splitlines()
 
 
 @pytest.mark.parametrize(

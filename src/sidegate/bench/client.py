@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Final, cast
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
@@ -38,8 +38,16 @@ DELETED_AT_ONCE = 1000
 """API_DeleteObjects: "the request can contain a list of up to 1,000 keys"."""
 
 
+Named = tuple[str, str | None]
+"""An object by its key, or one version of it."""
+
+
 class Refused(SidegateError):
     """A server refused what a run needs."""
+
+
+class Unanswered(Unavailable):
+    """A server was asked, and may do yet what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class Client:
         # Headers are in the signature that way, whatever is measured.
         self._signer = signer.in_style("header")
         self._socket: socket.socket | None = None
+        self._deletes_singly = False
 
     def __enter__(self) -> Client:
         return self
@@ -108,31 +117,37 @@ class Client:
         query: Pairs = (),
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        *,
+        silence_seconds: float | None = None,
     ) -> Answer:
-        """Return the answer to a request; raises Unavailable when none comes."""
+        """Return the answer to a request; raises Unavailable, Unanswered when none comes.
+
+        `silence_seconds`: how long nothing may come, SILENCE_SECONDS where nothing is said.
+        """
         fields = {**(headers or {}), **({"content-length": str(len(body))} if method in _WITH_BODY else {})}
-        head = self._signer.head(method, path, query, fields)
-        fresh = self._socket is None
+        request = self._signer.head(method, path, query, fields) + body
+        silence = SILENCE_SECONDS if silence_seconds is None else silence_seconds
         try:
-            return self._exchange(method, head, body)
+            if self._socket is not None:
+                # It may have been closed meanwhile; a server that is silent would be so again.
+                with suppress(ConnectionError, http.client.HTTPException):
+                    return self._exchange(method, request, silence)
+            self._open()
+            return self._exchange(method, request, silence)
         except (OSError, http.client.HTTPException) as error:
-            self.close()
-            if fresh:
-                raise self._unavailable(error) from error
-        try:  # a kept connection may have been closed meanwhile
-            return self._exchange(method, head, body)
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise self._unavailable(error) from error
+            raise self._unanswered(error) from error
 
     def demand(self, method: str, path: str, query: Pairs = (), body: bytes = b"", **more: str) -> Answer:
         """Return the answer to a request that must succeed; raises Refused, Unavailable."""
         headers = {name.replace("_", "-"): value for name, value in more.items()}
         answer = self.ask(method, path, query, headers, body)
-        # CopyObject and CompleteMultipartUpload may fail after a status of 200.
-        if answer.status not in (200, 204, 206) or answer.body[:500].count(b"<Error>"):
-            raise Refused(f"{self._endpoint.label} refused {method} {path}: {answer.error()}")
+        self._check(answer, f"{method} {path}")
         return answer
+
+    def _check(self, answer: Answer, asked: str) -> None:
+        # CopyObject, CompleteMultipartUpload and DeleteObjects may fail after a status of 200.
+        if answer.status not in (200, 204, 206) or answer.body[:500].count(b"<Error>"):
+            raise Refused(f"{self._endpoint.label} refused {asked}: {answer.error()}")
 
     def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """Yield the keys of a bucket."""
@@ -149,24 +164,78 @@ class Client:
             if token == before:
                 raise Refused(f"{self._endpoint.label} lists {bucket} from the same key again and again")
 
-    def delete(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete objects, at most 1000; raises Refused."""
-        lines = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-        body = f"<Delete><Quiet>true</Quiet>{lines}</Delete>".encode()
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        self.demand("POST", f"/{bucket}", [("delete", "")], body, content_md5=digest)
+    def versions(self, bucket: str, prefix: str) -> Iterator[Named]:
+        """Yield all versions and delete markers of a bucket that keeps them."""
+        marker: list[tuple[str, str]] = []
+        while True:
+            answer = self.demand("GET", f"/{bucket}", [("versions", ""), ("prefix", prefix), *marker])
+            for element in answer.elements():
+                if local_name(element) in ("Version", "DeleteMarker"):
+                    parts = {local_name(part): part.text or "" for part in element}
+                    yield parts.get("Key", ""), parts.get("VersionId", "null")
+            before = marker
+            marker = [
+                (name, text)
+                for name, tag in (
+                    ("key-marker", "NextKeyMarker"),
+                    ("version-id-marker", "NextVersionIdMarker"),
+                )
+                for text in answer.texts(tag)[:1]
+                if text
+            ]
+            if not marker:
+                return
+            if marker == before:
+                raise Refused(f"{self._endpoint.label} lists {bucket} from the same key again and again")
+
+    def keeps_versions(self, bucket: str) -> bool:
+        """Whether what is deleted in a bucket stays as a version (API_GetBucketVersioning)."""
+        answer = self.ask("GET", f"/{bucket}", [("versioning", "")])
+        return answer.status == 200 and answer.texts("Status")[:1] in (["Enabled"], ["Suspended"])
 
     def clear(self, bucket: str, prefix: str) -> None:
         """Delete all objects whose keys begin so; raises Refused."""
-        before: list[str] = []
-        while keys := list(self.keys(bucket, prefix)):
-            if keys == before:
+        self._clear(bucket, prefix, lambda: [(key, None) for key in self.keys(bucket, prefix)])
+
+    def clear_versions(self, bucket: str, prefix: str) -> None:
+        """Delete all versions of all objects whose keys begin so; raises Refused."""
+        self._clear(bucket, prefix, lambda: list(self.versions(bucket, prefix)))
+
+    def _clear(self, bucket: str, prefix: str, listed: Callable[[], list[Named]]) -> None:
+        before: list[Named] = []
+        while found := listed():
+            if found == before:
                 raise Refused(
-                    f"{self._endpoint.label} takes deletions in {bucket} and still lists {len(keys)} objects"
+                    f"{self._endpoint.label} takes deletions in {bucket} and still lists {len(found)} objects"
                 )
-            before = keys
-            for start in range(0, len(keys), DELETED_AT_ONCE):
-                self.delete(bucket, keys[start : start + DELETED_AT_ONCE])
+            for key, _ in found:
+                if not key.startswith(prefix):  # it may be anybody's
+                    raise Refused(
+                        f"{self._endpoint.label} was asked for keys of {bucket} that begin with {prefix!r} "
+                        f"and lists {key!r}: nothing is deleted"
+                    )
+            before = found
+            for start in range(0, len(found), DELETED_AT_ONCE):
+                self._delete(bucket, found[start : start + DELETED_AT_ONCE])
+
+    def _delete(self, bucket: str, named: Sequence[Named]) -> None:
+        """Delete at most DELETED_AT_ONCE objects, or versions of them; raises Refused."""
+        if not self._deletes_singly:
+            lines = "".join(
+                f"<Object><Key>{escape(key)}</Key>"
+                + (f"<VersionId>{escape(version)}</VersionId>" if version is not None else "")
+                + "</Object>"
+                for key, version in named
+            )
+            body = f"<Delete><Quiet>true</Quiet>{lines}</Delete>".encode()
+            digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            answer = self.ask("POST", f"/{bucket}", [("delete", "")], {"content-md5": digest}, body)
+            self._deletes_singly = answer.status in _NOT_OFFERED
+            if not self._deletes_singly:
+                self._check(answer, f"POST /{bucket}?delete")
+                return
+        for key, version in named:
+            self.demand("DELETE", f"/{bucket}/{key}", [] if version is None else [("versionId", version)])
 
     def begin_upload(self, bucket: str, key: str) -> str:
         """Open a multipart upload and return its id; raises Refused."""
@@ -190,47 +259,63 @@ class Client:
         ]
         return [(one["Key"], one["UploadId"]) for one in uploads if one.keys() >= {"Key", "UploadId"}]
 
-    def _exchange(self, method: str, head: bytes, body: bytes) -> Answer:
-        if self._socket is None:
-            (self._socket,) = self._connect()
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(SILENCE_SECONDS)
-        view = memoryview(head + body)
+    def _exchange(self, method: str, request: bytes, silence_seconds: float) -> Answer:
+        """Send a request and return its answer; whatever comes between ends the connection."""
+        try:
+            answer, closes = self._ask_once(method, request, silence_seconds)
+        except BaseException:  # of an answer that was begun the rest would be taken for the next one
+            self.close()
+            raise
+        if closes:
+            self.close()
+        return answer
+
+    def _ask_once(self, method: str, request: bytes, silence_seconds: float) -> tuple[Answer, bool]:
+        assert self._socket is not None
+        self._socket.settimeout(silence_seconds)
+        view = memoryview(request)
         for start in range(0, len(view), SEND_BYTES):
             self._socket.sendall(view[start : start + SEND_BYTES])
         # It asks a socket for nothing but what it reads from.
-        response = http.client.HTTPResponse(cast("socket.socket", _Patient(self._socket)), method=method)
+        patient = cast("socket.socket", _Patient(self._socket, silence_seconds))
+        response = http.client.HTTPResponse(patient, method=method)
         try:
             response.begin()
-            answer = Answer(
-                response.status,
-                {name.lower(): value for name, value in response.getheaders()},
-                _whole_body(response),
-            )
-            if response.will_close:
-                self.close()
-            return answer
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, _whole_body(response)), response.will_close
         finally:
             response.close()
+
+    def _open(self) -> None:
+        try:
+            (self._socket,) = self._connect()
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise Unavailable(f"{self._where} does not answer: {error}", remedy=_REMEDY) from error
 
     def _connect_anywhere(self) -> list[socket.socket]:
         return [connect_unpaced((self._endpoint.host, self._endpoint.port), CONNECT_SECONDS)]
 
-    def _unavailable(self, error: Exception) -> Unavailable:
+    @property
+    def _where(self) -> str:
+        return f"{self._endpoint.label} ({self._endpoint.url})"
+
+    def _unanswered(self, error: Exception) -> Unanswered:
         is_other = isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol)
         is_other = is_other and not isinstance(error, ConnectionError)
         said = "what it says is no HTTP" if is_other else str(error) or type(error).__name__
-        return Unavailable(
-            f"{self._endpoint.label} ({self._endpoint.url}) does not answer: {said}",
-            remedy="is the server running, and is that its address?",
-        )
+        return Unanswered(f"{self._where} does not answer: {said}", remedy=_REMEDY)
+
+
+_REMEDY: Final = "is the server running, and is that its address?"
 
 
 class _Patient(io.RawIOBase):
-    """What comes from a socket: no piece later than SILENCE_SECONDS, nothing after ANSWER_SECONDS."""
+    """What comes from a socket: no piece later than the silence allowed, nothing after ANSWER_SECONDS."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, silence_seconds: float) -> None:
         self._connection = connection
+        self._silence_seconds = silence_seconds
         self._deadline = time.monotonic() + ANSWER_SECONDS
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -243,10 +328,10 @@ class _Patient(io.RawIOBase):
         left = self._deadline - time.monotonic()
         with suppress(TimeoutError):
             if left > 0:
-                self._connection.settimeout(min(SILENCE_SECONDS, left))
+                self._connection.settimeout(min(self._silence_seconds, left))
                 return self._connection.recv_into(buffer)
-        if left > SILENCE_SECONDS:
-            raise TimeoutError(f"nothing came for {SILENCE_SECONDS:g} s")
+        if left > self._silence_seconds:
+            raise TimeoutError(f"nothing came for {self._silence_seconds:g} s")
         raise TimeoutError(f"an answer took more than {ANSWER_SECONDS:g} s")
 
 
@@ -260,3 +345,5 @@ def _whole_body(response: http.client.HTTPResponse) -> bytes:
 
 
 _WITH_BODY = frozenset({"PUT", "POST"})
+_NOT_OFFERED = frozenset({400, 405, 501})
+"""What servers answer to DeleteObjects that do not have it."""

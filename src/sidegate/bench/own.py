@@ -219,7 +219,7 @@ class _Arena:
                     raise Refused(f"{label} made no bucket: {answer.error()}")
                 target = replace(target, pausable=True)
                 with target.awake():
-                    load(target, cells, self._settings.scale)
+                    load(target, cells, self._settings.scale, self._tell)
             except SidegateError as error:
                 self._tell(f"{label} takes no part: {error.message}")
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -16,14 +16,13 @@ from sidegate.bench.cells import Cell
 from sidegate.bench.client import Client
 from sidegate.bench.document import Document, document_of
 from sidegate.bench.endpoints import Endpoint
-from sidegate.bench.loading import Place, claim, load, remove
+from sidegate.bench.loading import load
+from sidegate.bench.places import Tell, claimed
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.signing import Keys, Signer, Style
 from sidegate.bench.target import Target
 from sidegate.errors import Invalid
-
-Tell = Callable[[str], None]
 
 # As wide as names ever were (bucketnamingrules.html): whether a new one may be called that, the server says.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -80,10 +79,10 @@ def run(request: Request, tell: Tell) -> Document:
 
     with ExitStack() as stack:
         # All before any is loaded: a server that is not there is noticed at once.
-        targets = [_prepare(request, endpoint, stack, tell_left) for endpoint in request.endpoints]
+        targets = _prepare_all(request, stack, tell, tell_left)
         for target in targets:
             tell(f"loading {target.label}")
-            load(target, request.cells, request.settings.scale)
+            load(target, request.cells, request.settings.scale, tell)
         results = measure(request.cells, targets, request.settings, tell)
     endpoints = [{"label": one.label, "url": one.url} for one in request.endpoints]
     document = document_of(results, request.settings, endpoints, sign=request.style)
@@ -91,16 +90,24 @@ def run(request: Request, tell: Tell) -> Document:
     return document
 
 
-def _prepare(request: Request, endpoint: Endpoint, stack: ExitStack, tell_left: Tell) -> Target:
-    process = ProcessTree(request.pids[endpoint.label]) if endpoint.label in request.pids else None
-    signer = Signer(endpoint.authority, request.style, request.keys, time.time)
-    client = stack.enter_context(Client(endpoint, signer))
-    place = claim(client, endpoint.label, request.bucket, use_existing=request.use_existing)
-    stack.callback(_clean, client, endpoint.label, place, tell_left)
-    return Target(endpoint, signer, place.path, place.path, process=process)
-
-
-def _clean(client: Client, label: str, place: Place, tell: Tell) -> None:
-    left = remove(client, place)
-    if left is not None:
-        tell(f"{label}: {left}")
+def _prepare_all(request: Request, stack: ExitStack, tell: Tell, tell_left: Tell) -> list[Target]:
+    """Claim a place on each server; two labels of one server share the bucket that the first made."""
+    made: set[str] = set()
+    targets = []
+    for endpoint in request.endpoints:
+        process = ProcessTree(request.pids[endpoint.label]) if endpoint.label in request.pids else None
+        signer = Signer(endpoint.authority, request.style, request.keys, time.time)
+        client = stack.enter_context(Client(endpoint, signer))
+        place = stack.enter_context(
+            claimed(
+                client,
+                endpoint.label,
+                request.bucket,
+                use_existing=request.use_existing or endpoint.authority in made,
+                tell=tell,
+                tell_left=tell_left,
+            )
+        )
+        made.add(endpoint.authority)
+        targets.append(Target(endpoint, signer, place.path, place.path, process=process))
+    return targets

@@ -88,11 +88,11 @@ def command(
 
     Loads its data once into a bucket that it makes, measures each cell in
     rounds that alternate between the servers, checks every answer, and removes
-    what it stored. Any wrong answer makes the exit code 1.
+    what it stored. Any wrong answer makes the exit code 1, and so does anything
+    that could not be removed: the last lines say what.
 
-    A server that keeps history may refuse to remove the bucket, and the last
-    lines say so; give `sidegate serve` --finish-after never, so that it makes
-    no commit meanwhile.
+    A server that keeps history may refuse to remove the bucket; give
+    `sidegate serve` --finish-after never, so that it makes no commit meanwhile.
     """
     from sidegate.bench.cells import measured_anywhere
     from sidegate.bench.runs import run
@@ -113,7 +113,7 @@ def command(
     print_document(document)
     print_failures(document)
     keep(document, json_path, html_path)
-    finish(ctx, any(result["failures"] for result in document["results"]))
+    finish(ctx, bool(document["left_behind"]) or any(result["failures"] for result in document["results"]))
 
 
 def _request(
