@@ -244,11 +244,66 @@ def test_delete_document_variants(labs: Client) -> None:
     for document in [
         b"<?xml version='1.0' encoding='UTF-8'?>\n<Delete xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
         b" <Object> <Key>k</Key> <VersionId>null</VersionId> </Object> <Quiet>true</Quiet> </Delete>",
-        b"<Delete><Object><Key>&#107;</Key><ETag>x</ETag></Object></Delete>",
+        b"<Delete><Object><Key>&#107;</Key><Other>x</Other></Object></Delete>",
     ]:
         labs.put("/labs/k")
         assert labs.ask("POST", "/labs?delete", document).status == 200
         assert labs.keys("labs") == []
+
+
+def test_a_delete_that_expects_another_object_deletes_nothing(labs: Client) -> None:
+    """conditional-deletes.html; an absent key is 404 there, whatever the condition."""
+    old = labs.put("/labs/k", b"one").etag
+    new = labs.put("/labs/k", b"two").etag
+    for key, headers, status, code in [
+        ("k", {"if-match": old}, 412, "PreconditionFailed"),
+        ("k", {"if-match": '"x", "y"'}, 412, "PreconditionFailed"),
+        ("k", {"if-none-match": "*"}, 412, "PreconditionFailed"),
+        ("absent", {"if-match": "*"}, 404, "NoSuchKey"),
+        ("absent", {"if-match": old}, 404, "NoSuchKey"),
+        ("k", {"x-amz-if-match-size": "3"}, 501, "NotImplemented"),
+        ("k", {"x-amz-if-match-last-modified-time": "x"}, 501, "NotImplemented"),
+    ]:
+        answer = labs.ask("DELETE", f"/labs/{key}", b"", headers)
+        assert (answer.status, answer.code) == (status, code), headers
+    assert labs.get("/labs/k").body == b"two"
+    assert labs.ask("DELETE", "/labs/k", b"", {"if-match": new.strip('"')}).status == 204
+    labs.put("/labs/k")
+    assert labs.ask("DELETE", "/labs/k", b"", {"if-match": "*"}).status == 204
+    assert labs.keys("labs") == []
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_several_deletes_are_judged_each_by_its_condition(labs: Client, quiet: bool) -> None:
+    tags = {key: labs.put(f"/labs/{key}", key.encode()).etag for key in ("a", "b", "c", "d")}
+    items = "".join(
+        f"<Object><Key>{key}</Key>{condition}</Object>"
+        for key, condition in [
+            ("a", f"<ETag>{tags['a'].strip(chr(34))}</ETag>"),
+            ("b", f"<ETag>{tags['a'].replace(chr(34), '&quot;')}</ETag>"),
+            ("absent", "<ETag>*</ETag>"),
+            ("c", "<Size>1</Size>"),
+            ("d", ""),
+            ("gone", ""),
+        ]
+    )
+    document = f"<Delete><Quiet>{str(quiet).lower()}</Quiet>{items}</Delete>".encode()
+    answer = labs.ask("POST", "/labs?delete", document)
+    assert answer.status == 200
+    assert answer.texts("Deleted/Key") == ([] if quiet else ["a", "d", "gone"])
+    assert dict(zip(answer.texts("Error/Key"), answer.texts("Error/Code"), strict=True)) == {
+        "b": "PreconditionFailed",
+        "absent": "NoSuchKey",
+        "c": "NotImplemented",
+    }
+    assert labs.keys("labs") == ["b", "c"]
+
+
+def test_a_job_deletes_from_out_on_a_condition(job: Job) -> None:
+    tag = job.client.put("/out/k", b"one").etag
+    job.client.put("/out/k", b"two")
+    assert job.client.ask("DELETE", "/out/k", b"", {"if-match": tag}).status == 412
+    assert job.client.keys("out") == ["k"]
 
 
 def test_a_bad_delete_document_deletes_nothing(labs: Client) -> None:

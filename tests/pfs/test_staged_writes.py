@@ -51,6 +51,10 @@ def small(
     return SmallFile(target, path, plain, chunks=store.chunks, expect=expect)
 
 
+def removal(target: StagedTarget, *paths: str) -> StagedRemoval:
+    return StagedRemoval(target, [(path, None) for path in paths])
+
+
 def absent(found: FileRecord | None) -> None:
     if found is not None:
         raise Precondition("it is there")
@@ -99,10 +103,10 @@ def test_a_small_file_is_what_a_cutter_makes_of_it(store: Store, view: WritableV
 def test_many_are_one_transaction_in_their_order(store: Store, view: WritableView) -> None:
     writes: list[StagedWrite[Any]] = [
         *(small(store, view, f"f{number}", noise(1000, number)) for number in range(300)),
-        StagedRemoval(view, ["f7", "f8", "none"]),
+        removal(view, "f7", "f8", "none"),
         small(store, view, "f8", b"again"),
         StagedCopy(view, "copy", "f8", later),
-        StagedRemoval(view, ["f9"]),
+        removal(view, "f9"),
         StagedCopy(view, "refused", "f9", later),
         StagedCopy(view, "f9", "copy", later),
         StagedFile(view, "f1", put(store, b"large")),
@@ -128,7 +132,7 @@ def test_conditions_see_what_came_before_in_the_same_transaction(store: Store, v
         small(store, view, "new", b"first", absent),
         small(store, view, "new", b"second", absent),
         small(store, view, "old", b"no", absent),
-        StagedRemoval(view, ["old"]),
+        removal(view, "old"),
         small(store, view, "old", b"yes", absent),
         small(store, view, "other", b"other"),
     ]
@@ -156,7 +160,7 @@ def test_one_that_fails_takes_nobody_with_it(store: Store) -> None:
         small(store, open_one, "a", b"a"),
         small(store, closed, "b", b"b"),
         StagedFile(open_one, "c", put(store, b"c"), also=fail),
-        StagedRemoval(closed, ["b"]),
+        removal(closed, "b"),
         small(store, open_one, "d", b"d"),
     ]
     together(store, writes)
@@ -220,12 +224,12 @@ def test_equal_bytes_of_one_group_are_stored_once(store: Store, view: WritableVi
 
 def test_removing_what_is_not_there_opens_no_commit(store: Store) -> None:
     view = store.branch_view("labs", "master")
-    together(store, [StagedRemoval(view, ["none"])])
+    together(store, [removal(view, "none")])
     assert store.stagings.pending("labs", "master") == []
-    together(store, [small(store, view, "a", b"a"), StagedRemoval(view, ["none"])])
+    together(store, [small(store, view, "a", b"a"), removal(view, "none")])
     (commit,) = store.finish_open("labs", "master")
     assert [path for path, _ in store.tree(commit).files()] == ["a"]
-    together(store, [StagedRemoval(view, ["a", "none"])])
+    together(store, [removal(view, "a", "none")])
     assert list(view.files()) == []
 
 
@@ -291,3 +295,12 @@ def test_a_group_shares_one_sync_before_any_of_it_is_told(
         )
         assert found == level
         store.chunks.sync = sync  # type: ignore[method-assign]
+
+
+def test_a_removal_refuses_only_the_paths_of_which_something_else_was_expected(
+    store: Store, view: WritableView
+) -> None:
+    removing = StagedRemoval(view, [("a", absent), ("b", None), ("none", absent), ("c", absent)])
+    together(store, [small(store, view, "a", b"a"), small(store, view, "b", b"b"), removing])
+    assert [(path, str(error)) for path, error in removing.result()] == [("a", "it is there")]
+    assert [path for path, _ in view.files()] == ["a"]

@@ -27,7 +27,7 @@ from sidegate.pfs.staged_writes import (
     StagedWrite,
 )
 from sidegate.pfs.views import WritableView
-from sidegate.s3.conditions import WriteConditions, check_copy_conditions
+from sidegate.s3.conditions import WriteConditions, check_copy_conditions, parse_delete_conditions
 from sidegate.s3.documents import DeleteDocument, parse_delete
 from sidegate.s3.errors import S3Error
 from sidegate.s3.etag import format_etag
@@ -147,9 +147,11 @@ def check_copy_source(source: CopySource, record: FileRecord | None) -> FileReco
 
 
 async def delete_object(context: Context, request: S3Request) -> Response:
-    """Remove one object; one that is not there is fine (API_DeleteObject)."""
+    """Remove one object; one that is not there is fine where nothing is expected of it (API_DeleteObject)."""
+    expect = expectation(parse_delete_conditions(request.headers))
     view = await find_writable(context, request.bucket)
-    await context.writes.submit(StagedRemoval(view, [request.key]))
+    for _, error in await context.writes.submit(StagedRemoval(view, [(request.key, expect)])):
+        raise error
     return Response(204)
 
 
@@ -159,9 +161,14 @@ async def delete_objects(context: Context, request: S3Request) -> Response:
     document = parse_delete(await read_document(request))
     refused = _refusals(document)
     refused_keys = {key for key, _ in refused}
-    keys = [entry.key for entry in document.keys if entry.key not in refused_keys]
-    await context.writes.submit(StagedRemoval(view, keys))
-    return xml_response(render_delete(keys, refused, quiet=document.quiet))
+    wanted = [
+        (entry.key, expectation(entry.conditions)) for entry in document.keys if entry.key not in refused_keys
+    ]
+    failed = await context.writes.submit(StagedRemoval(view, wanted))
+    refused += [(key, as_s3_error(error)) for key, error in failed]
+    refused_keys = {key for key, _ in refused}
+    deleted = [key for key, _ in wanted if key not in refused_keys]
+    return xml_response(render_delete(deleted, refused, quiet=document.quiet))
 
 
 def _refusals(document: DeleteDocument) -> list[tuple[str, S3Error]]:

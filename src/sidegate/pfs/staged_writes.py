@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from sidegate.errors import SidegateError
 from sidegate.pfs.catalog.bulk import execute_plain
 from sidegate.pfs.catalog.groups import Batch, Ticket
 from sidegate.pfs.chunks import ChunkStore
@@ -254,17 +255,31 @@ class StagedCopy(StagedWrite[FileRecord]):
         changes.set(self._key, encode_record(record))
 
 
-class StagedRemoval(StagedWrite[None]):
-    """The removal of paths; those that are not there are fine."""
+class StagedRemoval(StagedWrite[list[tuple[str, SidegateError]]]):
+    """The removal of paths, each alone; those that are not there are fine.
 
-    __slots__ = ("_keys",)
+    Its value is what was refused: a path, and why what was expected of it does not hold.
+    """
+
+    __slots__ = ("_paths",)
 
     removes: ClassVar[bool] = True
 
-    def __init__(self, target: StagedTarget, paths: Iterable[str]) -> None:
+    def __init__(self, target: StagedTarget, paths: Iterable[tuple[str, Expectation | None]]) -> None:
         super().__init__(target)
-        self._keys = [path.encode() for path in paths]
+        self._paths = list(paths)
+        self.value = []
 
     def change(self, changes: Changes) -> None:
         """Remove the paths' records."""
-        changes.remove(self._keys)
+        refused = []
+        for path, expect in self._paths:
+            key = path.encode()
+            if expect is not None:
+                try:
+                    expect(changes.get(key))
+                except SidegateError as error:
+                    refused.append((path, error))
+                    continue
+            changes.remove((key,))
+        self.value = refused

@@ -23,6 +23,7 @@ _COPY_HEADERS = (
     b"x-amz-copy-source-if-modified-since",
     b"x-amz-copy-source-if-unmodified-since",
 )
+_DIRECTORY_HEADERS = (b"x-amz-if-match-last-modified-time", b"x-amz-if-match-size")
 
 
 class Outcome(Enum):
@@ -66,7 +67,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class WriteConditions:
-    """Conditions on the object that a write replaces (API_PutObject)."""
+    """Conditions on what a write replaces or a delete removes (API_PutObject, API_DeleteObject)."""
 
     if_match: Tags | None = None
     if_none_match: Tags | None = None
@@ -74,7 +75,7 @@ class WriteConditions:
     def check(self, tag: str | None) -> None:
         """Raise S3Error unless they hold; `tag` is None where no object is.
 
-        PreconditionFailed, or NoSuchKey for If-Match on an absent key.  Evaluate
+        PreconditionFailed, or NoSuchKey for If-Match on an absent key, `*` too.  Evaluate
         again when the write becomes visible: the first to finish wins.
         """
         if self.if_match is not None:
@@ -102,6 +103,18 @@ def parse_write_conditions(headers: Headers) -> WriteConditions | None:
     if if_match is None and if_none_match is None:
         return None
     return WriteConditions(if_match, if_none_match)
+
+
+def parse_delete_conditions(headers: Headers) -> WriteConditions | None:
+    """Return the conditions of a DeleteObject, or None when there are none.
+
+    What would be ignored deletes what was to be kept, so conditions that only directory
+    buckets have (API_DeleteObject) raise S3Error NotImplemented.
+    """
+    for name in _DIRECTORY_HEADERS:
+        if name in headers:
+            raise S3Error("NotImplemented", f"The condition {name.decode()} is not implemented here.")
+    return parse_write_conditions(headers)
 
 
 def check_copy_conditions(conditions: Conditions | None, tag: str, modified_us: int) -> None:

@@ -16,8 +16,9 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 from sidegate.native import scan_completion
 from sidegate.s3.checksums import BY_XML_NAME
+from sidegate.s3.conditions import WriteConditions
 from sidegate.s3.errors import S3Error
-from sidegate.s3.etag import parse_tag
+from sidegate.s3.etag import parse_tag, parse_tags
 from sidegate.s3.parameters import MAX_PART_NUMBER
 
 MAX_DOCUMENT_BYTES: Final = 8 << 20
@@ -43,6 +44,7 @@ class DeletedKey:
 
     key: str
     refusal: S3Error | None = None
+    conditions: WriteConditions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def parse_complete(body: bytes) -> CompletedParts:
 def parse_delete(body: bytes) -> DeleteDocument:
     """Read a Delete document; raises S3Error MalformedXML.
 
-    A VersionId other than "null" refuses its key, not the request.
+    A VersionId other than "null" refuses its key, not the request; so do conditions on size
+    and time, which only directory buckets have.  An ETag is a condition (API_ObjectIdentifier).
     """
     root = _parse(body, "Delete")
     keys = tuple(_parse_deleted(element) for element in _children(root, "Object"))
@@ -191,7 +194,13 @@ def _parse_deleted(element: Element) -> DeletedKey:
     version = (_text(element, "VersionId") or "").strip()
     if version not in ("", "null"):
         return DeletedKey(key, S3Error("NoSuchVersion", fields={"VersionId": version}))
-    return DeletedKey(key)
+    for name in ("Size", "LastModifiedTime"):
+        if _text(element, name) is not None:
+            return DeletedKey(
+                key, S3Error("NotImplemented", f"The condition {name} is not implemented here.")
+            )
+    tag = _text(element, "ETag")
+    return DeletedKey(key, conditions=WriteConditions(parse_tags(tag)) if tag is not None else None)
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
