@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from sidegate.http.message import Request
 from sidegate.s3.errors import S3Error
 from sidegate.s3.headers import Headers
+from sidegate.s3.operations import check_form_upload
 from sidegate.s3.signature import verify_signature
 from sidegate.s3.target import Target
 
@@ -22,6 +23,7 @@ Authorize = Callable[[Request, Target, Headers], None]
 def require_keys(secrets: Mapping[str, str], clock: Callable[[], int]) -> Authorize:
     """Return what admits only requests signed with one of `secrets` (key to secret).
 
+    An upload by form has its signature in a field of it; those are refused as what they are.
     `clock` gives microseconds since the epoch.
     """
 
@@ -35,6 +37,7 @@ def require_keys(secrets: Mapping[str, str], clock: Callable[[], int]) -> Author
             now_seconds=clock() / 1_000_000,
         )
         if signer is None:
+            check_form_upload(request.method, target, headers)
             raise S3Error("AccessDenied", "The request is not signed, and this gateway requires it.")
 
     return authorize

@@ -190,7 +190,8 @@ def identify(method: str, target: Target, headers: Headers) -> Operation:
     if entries is None:
         raise _method_refused(method, table)
     if method == "POST" and entries.keys().isdisjoint(target.query):
-        raise _post_refused(target, headers)
+        check_form_upload(method, target, headers)
+        raise _post_refused(target)
     operation = _by_subresource(entries, target) if target.query else entries.get("")
     if operation is None:
         raise _method_refused(method, table)
@@ -229,14 +230,22 @@ def _method_refused(method: str, table: Table) -> S3Error:
     )
 
 
-def _post_refused(target: Target, headers: Headers) -> S3Error:
+def check_form_upload(method: str, target: Target, headers: Headers) -> None:
+    """Raise S3Error NotImplemented for what a browser's form uploads (API: POST Object)."""
+    if method != "POST" or target.query or target.bucket is None:
+        return
+    content_type = headers.get(b"content-type") or b""
+    if content_type.lower().startswith(b"multipart/form-data"):
+        raise S3Error(
+            "NotImplemented", "Uploads by HTML form are not implemented.", remedy="use a presigned PUT"
+        )
+
+
+def _post_refused(target: Target) -> S3Error:
     """Say why a POST is no operation."""
     if "uploads" in target.query or "uploadId" in target.query:
         # What Hadoop's staging committers send when the destination is the bucket root.
         return S3Error("InvalidRequest", "A multipart upload needs a key.", remedy="write below a folder")
     if not _FEATURES.isdisjoint(target.query):
         return S3Error("NotImplemented")
-    content_type = headers.get(b"content-type") or b""
-    if content_type.lower().startswith(b"multipart/form-data"):
-        return S3Error("NotImplemented", "Uploads by HTML form are not implemented.")
     return _method_refused("POST", OBJECT if target.key is not None else BUCKET)
