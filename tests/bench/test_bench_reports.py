@@ -19,7 +19,7 @@ from sidegate.bench.document import document_of, read_document, write_document
 from sidegate.bench.goals import BARE, BARE_WRITES, CODEC, GOALS, OURS, best_peer, judge
 from sidegate.bench.latencies import added, compact, cumulative, percentile
 from sidegate.bench.page import render_page
-from sidegate.bench.results import Result, Sample, cpu_ratio, ratio
+from sidegate.bench.results import Result, Sample, cpu_ratio, ratio, ratio_bounds
 from sidegate.bench.rounds import Settings
 from sidegate.bench.wrong_answers import shown_answer
 from sidegate.errors import Invalid, NotFound
@@ -269,7 +269,59 @@ def test_cells_that_are_measured_together_have_rows_of_their_own() -> None:
 
 def test_a_comparison_tells_of_wrong_answers() -> None:
     old, new = document(result("head", "a", 1.0)), document(result("head", "a", 2.0, failed=3))
-    assert compared(old, new) == [("a", "faster, 3 WRONG or missing")]
+    assert compared(old, new) == [("a", "not comparable, 3 WRONG or missing")]
+    assert compared(new, old) == [("a", "not comparable, 3 WRONG or missing before")]
+
+
+def test_what_is_wrong_is_no_measure_for_others_either() -> None:
+    wrong = result("head", "a", 50.0)
+    wrong.wrong.append("GET of the written x: the answer is not what was written")
+    old, new = document(wrong, result("head", "b", 5.0)), document(result("head", "a", 5.0), result("head", "b", 5.0))
+    assert compared(old, new)[1] == ("b", "not comparable, a WRONG before")
+    older = json.loads(json.dumps(old))
+    for one in older["results"]:
+        del one["is_wrong"]
+    assert compared(older, new)[1] == ("b", "not comparable, a WRONG before"), "failures are all that is known"
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({}, False),
+        ({"failed": 4, "unanswered": 1}, False),  # of 105 in each round: told, and no more
+        ({"failed": 4, "unanswered": 2}, True),
+    ],
+)
+def test_a_few_requests_that_fail_do_not_make_a_figure_wrong(change: dict[str, int], wrong: bool) -> None:
+    one = result("head", "b", 50.0, 50.0, **change)
+    assert one.is_wrong is wrong
+    assert (ratio(one, result("head", "a", 50.0)) is None) is wrong
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"wrong": ["the answer is not what was stored"]}, {"false": True}, {"refused": "no more"}],
+)
+def test_a_server_that_stores_nothing_is_not_the_faster_one(change: dict[str, Any]) -> None:
+    """One answer that claims success and is not right is enough, on either side."""
+    wrong, right = replace(result("put-4k", "wrong", 900.0), **change), result("put-4k", "right", 500.0)
+    for results in ((wrong, right), (right, wrong)):
+        rows = list(report.rows(document(*results)))
+        assert [row[report.COLUMNS.index("ratio")] for row in rows] == ["", "wrong"]
+    assert ratio(wrong, right) is None
+    assert cpu_ratio(wrong, right) is None
+    assert ratio_bounds(wrong, right, by_cpu=False) is None
+
+
+def test_no_goal_is_reached_by_wrong_answers_nor_missed_because_of_them() -> None:
+    ours, bare = result("head", OURS, 50.0), result("head", BARE, 100.0)
+    peer, fast = result("head", "p", 10.0), replace(result("head", "q", 900.0), false=True)
+    assert verdicts(ours, bare, peer, fast) == {("head", "bare"): "reached", ("head", "peer"): "reached"}
+    assert best_peer([fast], "head", ["q"]) is None
+    wrong = replace(ours, false=True)
+    assert set(verdicts(wrong, bare, peer).values()) == {"wrong"}
+    assert set(verdicts(replace(result("put-4k", OURS, 1e6), false=True)).values()) == {"wrong"}
+    assert verdicts(ours, replace(bare, false=True))["head", "bare"] == "wrong"
 
 
 def test_the_table_has_ratios_to_the_first_endpoint() -> None:

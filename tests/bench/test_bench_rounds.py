@@ -24,6 +24,7 @@ from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
+from sidegate.native.exchange import Tally
 
 CELL = next(cell for cell in CELLS if cell.name == "put-4k")
 SETTINGS = Settings(SCALES["smoke"], duration_seconds=0.02, rounds=1, connections=2)
@@ -121,3 +122,18 @@ def test_rounds_of_both_alternate_and_results_are_in_order(monkeypatch: pytest.M
     assert told[0] == "PUT 1 MiB; PUT 1 MiB, SHA-256"
     assert [result.cell.name for result in results] == ["put-1m", "put-64m", "put-1m-sha256"]
     assert all(result.value and not result.failures for result in results)
+
+
+@pytest.mark.parametrize(
+    ("answer", "false"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", True),
+        (b"HTTP/1.1 206 Partial Content\r\n\r\nabc", True),
+        (b"HTTP/1.1 503 Slow Down\r\n\r\n200 ", False),
+        (b"", False),
+    ],
+)
+def test_an_answer_that_claims_success_and_is_not_right_is_false(answer: bytes, false: bool) -> None:
+    result = Result(CELL, "x", SCALES["smoke"], 1)
+    rounds._show(result, Tally(failed=1, examples=[(0, answer)]))
+    assert result.false is false

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sidegate.bench.document import Document
-from sidegate.bench.report import are_uneven, doubted, number, speed_ratio
+from sidegate.bench.report import are_uneven, are_wrong, doubted, number, speed_ratio
 
 NOISE: Final = 0.10
 """Smaller changes are not told from noise: single runs are read as 10 % either way (Zen 4 VM, 2026-11)."""
@@ -52,9 +52,11 @@ def _change(
         return ("", "", "", "", "", "new" if one is None else "gone")
     relative = _relative(place, old, new)
     before, after = relative or (one["value"], other["value"])
-    if not before or not after:
-        wrong = f", {other['failures']} WRONG or missing" if other.get("failures") else ""
-        return (number(before), number(after), other["unit"], "", "", f"not comparable{wrong}")
+    wrong = _wrong(place, old, new)
+    if wrong or not before or not after:
+        # What is wrong has no ratio to the first endpoint, but its own figure.
+        shown = (number(one["value"]), number(other["value"]))
+        return (*shown, other["unit"], "", "", ", ".join(["not comparable", *wrong]))
     faster = before / after if other["unit"] == "ms" and relative is None else after / before
     verdict = "same" if abs(faster - 1) < NOISE else "faster" if faster > 1 else "SLOWER"
     if other.get("failures"):
@@ -68,6 +70,20 @@ def _change(
         _cpu_change(one, other),
         doubted(verdict, _is_doubtful(place, old, new)),
     )
+
+
+def _wrong(
+    place: tuple[str, str], old: dict[tuple[str, str], Any], new: dict[tuple[str, str], Any]
+) -> list[str]:
+    """Say which of what is compared are figures of wrong answers, or of none."""
+    found = []
+    reference = (place[0], _reference(place, new) or "")
+    for when, run in ((" before", old), ("", new)):
+        if are_wrong(run[place]) or (run[place].get("failures") and not run[place]["value"]):
+            found.append(f"{run[place].get('failures', 'some')} WRONG or missing{when}")
+        if reference != place and are_wrong(run.get(reference, {})):
+            found.append(f"{reference[1]} WRONG{when}")
+    return found
 
 
 def _relative(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sidegate.bench.results import Result, cpu_ratio, find, ratio, ratio_bounds
+from sidegate.bench.results import Result, are_wrong, cpu_ratio, find, ratio, ratio_bounds
 
 OURS: Final = "sidegate"
 OURS_DURABLE: Final = "sidegate, durable"
@@ -25,6 +25,8 @@ CODEC: Final = "zstd"
 NOT_COMPARED: Final = "not compared"
 DISTURBED: Final = "disturbed"
 """The verdict where rounds are uneven, and some reach the goal while others do not."""
+WRONG: Final = "wrong"
+"""The verdict, and the ratio, where either side gave wrong answers: how fast they came says nothing."""
 
 Kind = Literal["bare", "peer", "value", "cell", "codec", "commit"]
 
@@ -108,6 +110,8 @@ class Verdict:
     @property
     def word(self) -> str:
         """Say it."""
+        if are_wrong(self.ours, self.other):
+            return WRONG
         if self.is_reached is None:
             return NOT_COMPARED if self.reached is None else DISTURBED
         return "reached" if self.is_reached else "NOT reached"
@@ -138,7 +142,8 @@ def judge(results: Sequence[Result], peers: Iterable[str]) -> list[Verdict]:
         if ours is None:
             continue
         if goal.kind == "value":
-            found.append(Verdict(goal, ours, None, ours.value, None, _value_bounds(ours)))
+            reached = None if ours.is_wrong else ours.value
+            found.append(Verdict(goal, ours, None, reached, None, _value_bounds(ours)))
             continue
         other = _other(goal, results, labels)
         by_rate, by_cpu = ratio(ours, other), cpu_ratio(ours, other)
@@ -158,10 +163,9 @@ def _value_bounds(ours: Result) -> tuple[float, float] | None:
 
 
 def best_peer(results: Sequence[Result], cell: str, labels: Sequence[str]) -> Result | None:
-    """Return the fastest of the peers in a cell, None when none answered."""
-    answered = [
-        result for label in labels if (result := find(results, cell, label)) is not None and result.value
-    ]
+    """Return the fastest of the peers in a cell, None when none answered right."""
+    found = [find(results, cell, label) for label in labels]
+    answered = [result for result in found if result is not None and result.value and not result.is_wrong]
     if not answered:
         return None
     return max(

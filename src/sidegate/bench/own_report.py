@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sidegate.bench.goals import BARE, BARE_WRITES, OURS, Verdict, best_peer, is_doubtful
+from sidegate.bench.goals import BARE, BARE_WRITES, OURS, WRONG, Verdict, best_peer, is_doubtful
 from sidegate.bench.own import OwnRun
 from sidegate.bench.peers import ESSENTIAL
 from sidegate.bench.report import doubted, number, times
-from sidegate.bench.results import UNEVEN, Result, find, ratio
+from sidegate.bench.results import UNEVEN, Result, are_wrong, find, ratio
 
 COLUMNS: Final = (
     "cell",
@@ -59,11 +59,17 @@ def _figures(run: OwnRun, verdict: Verdict) -> tuple[str, ...]:
         number(_milliseconds(ours, 0.99)),
         number(None if ours.cpu_seconds is None else ours.cpu_seconds * 1e6),
         number(bare.value) if bare is not None else "",
-        share(ratio(ours, bare), doubtful=is_doubtful(ours, bare)),
+        _held_against(ours, bare),
         number(peer.value) if peer is not None else "",
         peer.label if peer is not None else "",
-        share(ratio(ours, peer), multiple=True, doubtful=is_doubtful(ours, peer)),
+        _held_against(ours, peer, multiple=True),
     )
+
+
+def _held_against(ours: Result, other: Result | None, *, multiple: bool = False) -> str:
+    if other is not None and are_wrong(ours, other):
+        return WRONG
+    return share(ratio(ours, other), multiple=multiple, doubtful=is_doubtful(ours, other))
 
 
 def _judgement(verdict: Verdict) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sidegate.bench.document import Document
+from sidegate.bench.goals import WRONG
 
 COLUMNS: Final = (
     "cell",
@@ -40,7 +41,8 @@ def rows(document: Document) -> Iterator[tuple[str, ...]]:
 
 def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
     rate, moved = result["rate"], result["moved_bytes"]
-    ratio = times(speed_ratio(result, reference))
+    ratio = WRONG if are_wrong(result, reference) else times(speed_ratio(result, reference))
+    doubtful = ratio != WRONG and are_uneven(result, reference)
     return (
         result["endpoint"],
         "none" if rate is None else f"{number(rate)}/s",
@@ -51,14 +53,14 @@ def _row(result: dict[str, Any], reference: dict[str, Any]) -> tuple[str, ...]:
         number(result["cpu_seconds_per_gb"]),
         number(result["resident_bytes"] / (1 << 20)) if result["resident_bytes"] else "",
         times(result.get("spread")),
-        "" if result is reference else doubted(ratio, are_uneven(result, reference)),
+        "" if result is reference else doubted(ratio, doubtful),
         remarks(result),
     )
 
 
 def speed_ratio(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-    """Return how many times faster one result is than the other."""
-    if not one["value"] or not other["value"]:
+    """Return how many times faster one result is than the other, None where either is wrong."""
+    if are_wrong(one, other) or not one["value"] or not other["value"]:
         return None
     slower = one["unit"] == "ms"
     return float(other["value"] / one["value"] if slower else one["value"] / other["value"])
@@ -72,6 +74,11 @@ def doubted(text: str, doubtful: bool) -> str:
 def are_uneven(*results: dict[str, Any]) -> bool:
     """Whether the rounds of any of them are; runs of before that was noted are taken for even."""
     return any(result.get("is_uneven") for result in results)
+
+
+def are_wrong(*results: dict[str, Any]) -> bool:
+    """Whether the figures of any are of wrong answers; before that was noted, any failure is taken for one."""
+    return any(result.get("is_wrong", bool(result.get("failures"))) for result in results)
 
 
 def remarks(result: dict[str, Any]) -> str:

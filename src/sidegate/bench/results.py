@@ -14,6 +14,9 @@ from sidegate.bench.latencies import added, compact, percentile
 BUSY_CLIENT = 0.90
 """From here on the client was the limit, and the server could have done more."""
 
+MOST_MISSING: Final = 0.05
+"""Up to this share of requests that fail, and say so, figures are still of what was asked."""
+
 UNEVEN: Final = 1.3
 """From here on rounds are too far from each other to be believed; undisturbed ones are within 1.1."""
 
@@ -45,9 +48,10 @@ class Sample:
 class Result:
     """One cell on one server: all rounds.
 
-    `examples` show wrong answers, `wrong` says what a sample compared in full did
-    not hold, `warming_failures` counts what failed before the first round, `refused`
-    says why there are no rounds, `hint` what all of that may be due to.
+    `examples` show wrong answers, `false` says whether one of them claimed success,
+    `wrong` what a sample compared in full did not hold, `warming_failures` counts what
+    failed before the first round, `refused` says why there are no rounds, `hint` what all
+    of that may be due to.
     """
 
     cell: Cell
@@ -57,6 +61,7 @@ class Result:
     samples: list[Sample] = field(default_factory=list)
     histograms: list[list[int]] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    false: bool = False
     wrong: list[str] = field(default_factory=list)
     warming_failures: int = 0
     refused: str | None = None
@@ -138,6 +143,18 @@ class Result:
         in_rounds = sum(s.failed + s.unanswered for s in self.samples)
         return in_rounds + self.warming_failures + len(self.wrong) + bool(self.refused)
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the figures are of something else than what was asked, and compare to nothing.
+
+        An error that says so, or a dropped connection, is no speed to boast of: a few are
+        only told. One false answer is enough, for nobody knows how many others there were.
+        """
+        if self.false or self.wrong or self.refused:
+            return True
+        missing = sum(s.failed + s.unanswered for s in self.samples)
+        return missing > MOST_MISSING * (missing + sum(s.answered for s in self.samples))
+
     def latency(self, share: float) -> float | None:
         """Return a percentile of the latencies in seconds."""
         return percentile(added(self.histograms), share) if self.histograms else None
@@ -174,6 +191,7 @@ class Result:
             "spread": self.spread,
             "is_uneven": self.is_uneven,
             "failures": self.failures,
+            "is_wrong": self.is_wrong,
             "examples": [*self.examples, *self.wrong, *self._missing()],
             "hint": self.hint if self.failures else None,
             "latencies_ns": compact(added(self.histograms)) if self.histograms else {},
@@ -185,23 +203,28 @@ def find(results: Sequence[Result], cell: str, label: str) -> Result | None:
     return next((r for r in results if r.cell.name == cell and r.label == label), None)
 
 
+def are_wrong(*results: Result | None) -> bool:
+    """Whether the figures of any of them are of wrong answers."""
+    return any(result is not None and result.is_wrong for result in results)
+
+
 def ratio(one: Result | None, other: Result | None) -> float | None:
     """Return how many times faster one is than the other: by latency where that is what counts."""
-    if one is None or other is None or not one.value or not other.value:
+    if one is None or other is None or are_wrong(one, other) or not one.value or not other.value:
         return None
     return other.value / one.value if one.cell.unit == "ms" else one.value / other.value
 
 
 def cpu_ratio(one: Result | None, other: Result | None) -> float | None:
     """Return how many times less CPU time one takes than the other."""
-    if one is None or other is None or not one.cpu_seconds or not other.cpu_seconds:
+    if one is None or other is None or are_wrong(one, other) or not one.cpu_seconds or not other.cpu_seconds:
         return None
     return other.cpu_seconds / one.cpu_seconds
 
 
 def ratio_bounds(one: Result | None, other: Result | None, *, by_cpu: bool) -> tuple[float, float] | None:
     """Return the least and the largest ratio of any two rounds, None where rounds have no such figure."""
-    if one is None or other is None or one.cell.unit == "ms":
+    if one is None or other is None or are_wrong(one, other) or one.cell.unit == "ms":
         return None
     ours, theirs = _speeds(one, by_cpu), _speeds(other, by_cpu)
     return (min(ours) / max(theirs), max(ours) / min(theirs)) if ours and theirs else None

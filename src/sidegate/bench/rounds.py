@@ -18,7 +18,7 @@ from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
 from sidegate.bench.target import Target
 from sidegate.bench.work import Work
-from sidegate.bench.wrong_answers import shown_answer
+from sidegate.bench.wrong_answers import claims_success, shown_answer
 from sidegate.errors import SidegateError
 from sidegate.native.exchange import Rhythm, Tally
 
@@ -225,6 +225,7 @@ class _Server:
 
 def _show(result: Result, tally: Tally) -> None:
     """Keep the first three wrong answers of a cell as examples."""
+    result.false = result.false or any(claims_success(answer) for _, answer in tally.examples)
     shown = [shown_answer(answer) for _, answer in tally.examples]
     result.examples += shown[: max(0, 3 - len(result.examples))]
 

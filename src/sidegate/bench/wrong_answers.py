@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 _SHOWN_CHARACTERS: Final = 400
+_SUCCESS = re.compile(rb"HTTP/1\.[01] 2\d\d ")
 _LENGTH = re.compile(rb"^content-length: *(\d+) *\r?$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -27,6 +28,11 @@ def shown_answer(answer: bytes) -> str:
         kind = " that are no text" if text is None else ""
         return f"{status}, {'some' if length is None else length} bytes{kind}"
     return f"{status}, no body" if status.split()[1:2] in (["200"], ["206"]) else status
+
+
+def claims_success(answer: bytes) -> bool:
+    """Whether an answer says that all is well, so that a client would believe it."""
+    return _SUCCESS.match(answer) is not None
 
 
 def _text(body: bytes) -> str | None:
