@@ -276,12 +276,13 @@ def test_a_comparison_tells_of_wrong_answers() -> None:
 def test_what_is_wrong_is_no_measure_for_others_either() -> None:
     wrong = result("head", "a", 50.0)
     wrong.wrong.append("GET of the written x: the answer is not what was written")
-    old, new = document(wrong, result("head", "b", 5.0)), document(result("head", "a", 5.0), result("head", "b", 5.0))
+    other = result("head", "b", 5.0)
+    old, new = document(wrong, other), document(result("head", "a", 5.0), other)
     assert compared(old, new)[1] == ("b", "not comparable, a WRONG before")
     older = json.loads(json.dumps(old))
     for one in older["results"]:
         del one["is_wrong"]
-    assert compared(older, new)[1] == ("b", "not comparable, a WRONG before"), "failures are all that is known"
+    assert compared(older, new) == compared(old, new), "failures are all that is known of it"
 
 
 @pytest.mark.parametrize(
@@ -424,6 +425,50 @@ def test_the_page_is_whole_and_loads_nothing() -> None:
     for plot in plots:
         ElementTree.fromstring(plot)
     ElementTree.fromstring("<body>" + text.partition("<body>")[2].partition("</body>")[0] + "</body>")
+
+
+def bar_lengths(text: str) -> list[float]:
+    (plot,) = re.findall(r"<svg.*?</svg>", text, re.DOTALL)[:1]
+    return [float(found) for found in re.findall(r'<rect[^>]* width="([\d.]+)" height="12"', plot)]
+
+
+def test_bars_of_wrong_answers_are_hatched_and_set_no_scale() -> None:
+    right = result("head", "right", 50.0)
+    wrong = replace(result("head", "wrong", 5000.0), false=True)
+    text = render_page(document(right, wrong))
+    assert re.search(r'<rect class="wrong"[^>]*fill="url\(#hatch-head\)"', text)
+    assert '<pattern id="hatch-head"' in text
+    assert "5 000 req/s, wrong" in text
+    longest, cut = bar_lengths(text)
+    assert longest == cut
+    assert "<pattern" not in render_page(document(right))
+
+
+def test_remarks_stand_above_the_figures() -> None:
+    text = render_page(document(result("head", "a", 50.0), result("head", "b", 50.0, failed=3)))
+    section = text.partition('<section id="head">')[2]
+    assert section.index('<p class="wrong">b: 3 WRONG or missing</p>') < section.index("<svg")
+    assert "<th>remarks</th>" not in text
+
+
+def test_long_labels_stay_within_the_plots_and_curves_have_a_legend() -> None:
+    label = "a-server-with-a-very-long-name.example.com:9000, without authentication"
+    text = render_page(document(result("head", label, 50.0), result("head", "b", 40.0)))
+    bars, curves = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    for plot in (bars, curves):
+        ElementTree.fromstring(plot)
+        assert f"<title>{label}</title>" in plot
+        assert re.search(r'<text x="\d+" y="\d+">a-server-with-a-very-long[^<]*…<title>', plot)
+        assert re.search(r'<text x="\d+" y="\d+">b<title>', plot)
+        assert int(re.findall(r"viewBox=.0 0 (\d+)", plot)[0]) <= 400, "read on a telephone"
+    # A dot is never beside the figure: that stands above the bar.
+    assert set(re.findall(r'cy="(\d+)"', bars)).isdisjoint(re.findall(r'<text[^>]* y="(\d+)"', bars))
+
+
+def test_the_page_tells_what_was_left_behind() -> None:
+    kept = document(result("head", "a", 1.0), left_behind=["a: the bucket <b> could not be removed"])
+    assert "<li>a: the bucket &lt;b&gt; could not be removed</li>" in render_page(kept)
+    assert "Left behind" not in render_page(document(result("head", "a", 1.0), left_behind=[]))
 
 
 def test_the_page_has_the_goals() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sidegate.bench import plots, report
 from sidegate.bench.document import Document
-from sidegate.bench.goals import DISTURBED, NOT_COMPARED
+from sidegate.bench.goals import DISTURBED, NOT_COMPARED, WRONG
 
 
 def render_page(document: Document) -> str:
@@ -76,6 +76,9 @@ def _head(document: Document) -> Iterator[str]:
     if wrong:
         items = "".join(f"<li>{escape(line[:600])}</li>" for line in wrong)
         yield f'<section><h2 class="wrong">Wrong or missing answers</h2><ul>{items}</ul></section>'
+    if document.get("left_behind"):
+        items = "".join(f"<li>{escape(line[:600])}</li>" for line in document["left_behind"])
+        yield f'<section><h2 class="wrong">Left behind on the servers</h2><ul>{items}</ul></section>'
 
 
 def _has(document: Document, name: str) -> bool:
@@ -125,18 +128,34 @@ def _cell(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> Iterato
         f'<p class="soft">{escape(first["unit"])}, {first["connections"]} connections; '
         "bars are medians, dots are rounds; spread: dearest round to cheapest</p>"
     )
+    if report.are_wrong(*results):
+        yield '<p class="soft">hatched: of wrong answers, compared to nothing</p>'
+    yield from _remarks(results)
     yield '<div class="plots">'
     yield plots.bars(results, colours)
     yield plots.latencies(results, colours)
     yield "</div>"
     rows = [row[1:] for row in report.rows({"results": results})]
-    kept = [index for index, _ in enumerate(report.COLUMNS[1:]) if any(row[index] for row in rows)]
+    kept = [
+        index
+        for index, name in enumerate(report.COLUMNS[1:])
+        if name != "remarks" and any(row[index] for row in rows)
+    ]
     yield _table(
         [report.COLUMNS[1:][index] for index in kept],
         [[row[index] for index in kept] for row in rows],
         report.NUMBERS,
     )
     yield "</section>"
+
+
+def _remarks(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield what must be known: above the figures, for a table can be wider than the window."""
+    for result in results:
+        remarks = report.remarks(result)
+        if remarks:
+            kind = "wrong" if result["failures"] else "soft"
+            yield f'<p class="{kind}">{escape(result["endpoint"])}: {escape(remarks)}</p>'
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: frozenset[str]) -> str:
@@ -155,4 +174,6 @@ def _kind(cell: str, kind: str) -> str:
         return ' class="reached"'
     if cell in ("NOT reached", DISTURBED):
         return ' class="missed"'
-    return ' class="wrong"' if "WRONG" in cell else kind
+    if cell == WRONG:
+        return ' class="number wrong"' if kind else ' class="wrong"'
+    return kind

@@ -10,55 +10,81 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from sidegate.bench.goals import WRONG
 from sidegate.bench.latencies import cumulative
-from sidegate.bench.report import number
+from sidegate.bench.report import are_wrong, number
 
-WIDTH: Final = 560
-_LABEL_WIDTH: Final = 130
-_VALUE_WIDTH: Final = 90
-_ROW: Final = 26
+WIDTH: Final = 380
+"""As wide as a telephone shows with letters of 11 pixels."""
+_EDGE: Final = 4
+_SPAN: Final = WIDTH - 2 * _EDGE
+_LETTER_WIDTH: Final = 7.0
+"""Of 12 pixels in height: more than most fonts take."""
+_ROW: Final = 38
 _PLOT_HEIGHT: Final = 210
 _MARGIN: Final = 34
+_KEY_ROW: Final = 18
+_MOST_TIMES: Final = 6
+"""So many fit below the plot."""
 
 
 def bars(results: Sequence[dict[str, Any]], colours: Mapping[str, str]) -> str:
-    """Return a bar for each endpoint, with a dot for each round."""
-    unit = results[0]["unit"]
-    moved = results[0]["moved_bytes"]
-    top = max([result["value"] or 0.0 for result in results] + [_largest(results)]) or 1.0
-    span = WIDTH - _LABEL_WIDTH - _VALUE_WIDTH
-    parts = []
+    """Return a bar for each endpoint, with a dot for each round; those of wrong answers are hatched."""
+    right = [result for result in results if not are_wrong(result)]
+    # What was answered wrong sets no scale: it is cut off at the end of the plot.
+    top = max((_reach(result) for result in right or results), default=0.0) or 1.0
+    hatch = f"hatch-{results[0]['cell']}"
+    parts = [_hatch(hatch)] if len(right) < len(results) else []
     for index, result in enumerate(results):
-        y, colour = index * _ROW + 4, colours[result["endpoint"]]
-        value = result["value"]
-        length = span * (value or 0.0) / top
-        parts.append(
-            f'<text x="{_LABEL_WIDTH - 8}" y="{y + 14}" text-anchor="end">{escape(result["endpoint"])}</text>'
+        parts += _bar(result, index * _ROW, _SPAN / top, colours[result["endpoint"]], hatch)
+    title = f"{results[0]['title']}: {results[0]['unit']} of each endpoint"
+    return _svg(len(results) * _ROW + 2, parts, title)
+
+
+def _bar(result: dict[str, Any], y: int, scale: float, colour: str, hatch: str) -> Iterator[str]:
+    """Yield the label with the figure to its right, and the bar below them."""
+    value, is_wrong = result["value"], are_wrong(result)
+    shown = "none" if value is None else f"{number(value)} {result['unit']}"
+    shown = f"{shown}, {WRONG}" if is_wrong else shown
+    yield _label(result["endpoint"], _EDGE, y + 13, _SPAN - len(shown) * _LETTER_WIDTH)
+    kind = "wrong" if is_wrong else "soft"
+    yield f'<text class="{kind}" x="{WIDTH - 4}" y="{y + 13}" text-anchor="end">{escape(shown)}</text>'
+    length = min(_SPAN, (value or 0.0) * scale)
+    place = f'x="{_EDGE}" y="{y + 18}" width="{length:.1f}" height="12" rx="2"'
+    if is_wrong:
+        yield f'<rect class="wrong" {place} fill="url(#{hatch})"/>'
+        return
+    yield f'<rect {place} fill="{colour}"/>'
+    for point in _rounds(result):
+        yield (
+            f'<circle cx="{_EDGE + point * scale:.1f}" cy="{y + 24}" r="3" fill="var(--card)" '
+            f'stroke="{colour}" stroke-width="1.5"/>'
         )
-        parts.append(
-            f'<rect x="{_LABEL_WIDTH}" y="{y}" width="{length:.1f}" height="18" rx="2" fill="{colour}"/>'
-        )
-        for point in _rounds(result, unit, moved):
-            x = _LABEL_WIDTH + span * point / top
-            parts.append(
-                f'<circle cx="{x:.1f}" cy="{y + 9}" r="3" fill="var(--card)" '
-                f'stroke="{colour}" stroke-width="1.5"/>'
-            )
-        shown = "none" if value is None else f"{number(value)} {unit}"
-        parts.append(f'<text class="soft" x="{WIDTH - _VALUE_WIDTH + 8}" y="{y + 14}">{escape(shown)}</text>')
-    return _svg(len(results) * _ROW + 8, parts, f"{results[0]['title']}: {unit} of each endpoint")
 
 
-def _largest(results: Sequence[dict[str, Any]]) -> float:
-    points = [p for result in results for p in _rounds(result, result["unit"], result["moved_bytes"])]
-    return max(points, default=0.0)
+def _label(label: str, x: int, y: int, width: float) -> str:
+    """Return a label that ends where it must; what is cut off is told by pointing at it."""
+    most = max(8, int(width / _LETTER_WIDTH))
+    shown = label if len(label) <= most else f"{label[: most - 1]}…"
+    return f'<text x="{x}" y="{y}">{escape(shown)}<title>{escape(label)}</title></text>'
 
 
-def _rounds(result: dict[str, Any], unit: str, moved_bytes: int) -> list[float]:
+def _hatch(name: str) -> str:
+    return (
+        f'<defs><pattern id="{escape(name)}" width="6" height="6" patternUnits="userSpaceOnUse" '
+        'patternTransform="rotate(45)"><line class="hatch" x1="1" x2="1" y1="0" y2="6"/></pattern></defs>'
+    )
+
+
+def _reach(result: dict[str, Any]) -> float:
+    return max([result["value"] or 0.0, *_rounds(result)])
+
+
+def _rounds(result: dict[str, Any]) -> list[float]:
     """Return what each round reached, in the unit of the bars; rounds have no latency of their own."""
-    if unit == "ms":
+    if result["unit"] == "ms":
         return []
-    factor = moved_bytes / 1e6 if unit == "MB/s" else 1.0
+    factor = result["moved_bytes"] / 1e6 if result["unit"] == "MB/s" else 1.0
     return [one["rate"] * factor for one in result["rounds"]]
 
 
@@ -81,21 +107,35 @@ def latencies(results: Sequence[dict[str, Any]], colours: Mapping[str, str]) -> 
     parts = list(_axes(low, high, x_of, y_of))
     for label, curve in curves.items():
         points = " ".join(f"{x_of(seconds):.1f},{y_of(share):.1f}" for seconds, share in _thinned(curve))
-        # Another way of running the same program has its colour.
-        dashes = ' stroke-dasharray="5 4"' if "," in label else ""
         parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{colours[label]}" stroke-width="2"{dashes}>'
+            f'<polyline points="{points}" fill="none" {_stroke(label, colours)}>'
             f"<title>{escape(label)}</title></polyline>"
         )
-    return _svg(_PLOT_HEIGHT, parts, f"{results[0]['title']}: share of answers within a time")
+    for index, label in enumerate(curves):
+        parts += _key(label, _PLOT_HEIGHT + index * _KEY_ROW, colours)
+    height = _PLOT_HEIGHT + len(curves) * _KEY_ROW + 6
+    return _svg(height, parts, f"{results[0]['title']}: share of answers within a time")
+
+
+def _stroke(label: str, colours: Mapping[str, str]) -> str:
+    # Another way of running the same program has its colour.
+    dashes = ' stroke-dasharray="5 4"' if "," in label else ""
+    return f'stroke="{colours[label]}" stroke-width="2"{dashes}'
+
+
+def _key(label: str, y: int, colours: Mapping[str, str]) -> Iterator[str]:
+    """Yield the line of the legend that says whose a curve is."""
+    yield f'<line x1="{_MARGIN}" x2="{_MARGIN + 24}" y1="{y + 8}" y2="{y + 8}" {_stroke(label, colours)}/>'
+    yield _label(label, _MARGIN + 32, y + 12, WIDTH - _MARGIN - 32)
 
 
 def _axes(low: int, high: int, x_of: Any, y_of: Any) -> Iterator[str]:
     for power in range(low, high + 1):
         x = x_of(10.0**power)
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{y_of(1):.1f}" y2="{y_of(0):.1f}"/>'
-        place = f'x="{x:.1f}" y="{_PLOT_HEIGHT - 12}" text-anchor="middle"'
-        yield f'<text class="soft" {place}>{_time(power)}</text>'
+        if (high - power) % (1 + (high - low) // _MOST_TIMES) == 0:
+            place = f'x="{x:.1f}" y="{_PLOT_HEIGHT - 12}" text-anchor="middle"'
+            yield f'<text class="soft" {place}>{_time(power)}</text>'
     for share in (0.0, 0.5, 0.99):
         y = y_of(share)
         yield f'<line class="grid" x1="{_MARGIN}" x2="{WIDTH - _MARGIN}" y1="{y:.1f}" y2="{y:.1f}"/>'
