@@ -241,7 +241,16 @@ def test_documents_that_are_damaged_are_refused(tmp_path: Path, damage: dict[str
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("value", "5"), ("value", -1), ("value", float("nan")), ("cpu_us_per_request", True), ("title", ["a"])],
+    [
+        ("value", "5"),
+        ("value", -1),
+        ("value", float("nan")),
+        pytest.param("value", 10**400, id="value of 400 digits"),
+        ("value", 1e300),
+        ("cpu_us_per_request", True),
+        pytest.param("cpu_us_per_request", 10**400, id="CPU time of 400 digits"),
+        ("title", ["a"]),
+    ],
 )
 def test_figures_that_are_none_are_refused(tmp_path: Path, field: str, value: object) -> None:
     path = tmp_path / "run.json"

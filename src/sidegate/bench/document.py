@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from sidegate.bench.replacing import write_text
 from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings
 from sidegate.errors import Invalid, NotFound
@@ -19,6 +20,9 @@ from sidegate.native import describe
 
 FORMAT: Final = 1
 _PACKAGES = ("sidegate", "uvloop", "httptools", "blake3", "zstandard", "awscrt", "isal", "sqlalchemy")
+
+_MOST: Final = 1e15
+"""No figure is so large: what follows from larger ones may not even be a number."""
 
 _PARTS: Final = ("host", "versions", "implementation", "settings")
 """What is told of a run besides its results."""
@@ -98,15 +102,14 @@ def _wrong_field(result: Any) -> str | None:
             return name
     for name in ("value", "cpu_us_per_request"):
         figure = result.get(name, "")
-        if figure is not None and (type(figure) not in (int, float) or figure < 0):
+        if figure is not None and (type(figure) not in (int, float) or not 0 <= figure <= _MOST):
             return name
     return None
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write a run, replacing what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    """Write a run, replacing what was there once it is whole.  Raises OSError."""
+    write_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def host() -> dict[str, Any]:

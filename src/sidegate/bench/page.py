@@ -14,6 +14,7 @@ from typing import Any
 from sidegate.bench import plots, report
 from sidegate.bench.document import Document
 from sidegate.bench.goals import DISTURBED, NOT_COMPARED, WRONG
+from sidegate.bench.replacing import write_text
 
 
 def render_page(document: Document) -> str:
@@ -31,9 +32,8 @@ def render_page(document: Document) -> str:
 
 
 def write_page(path: Path, document: Document) -> None:
-    """Write the page of a run, replacing what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_page(document), encoding="utf-8")
+    """Write the page of a run, replacing what was there once it is whole.  Raises OSError."""
+    write_text(path, render_page(document))
 
 
 def _colours(document: Document) -> dict[str, str]:
