@@ -18,6 +18,9 @@ NOISE: Final = 0.10
 
 COLUMNS: Final = ("cell", "endpoint", "before", "after", "", "change", "CPU", "verdict")
 NUMBERS: Final = frozenset({"before", "after", "change", "CPU"})
+WHOLE: Final = frozenset({"endpoint"})
+LEAST: Final = ("CPU", "", "before", "after")
+"""What a narrow terminal goes without, the first one first."""
 
 _NOT_COMPARED: Final = frozenset({"load_average"})
 

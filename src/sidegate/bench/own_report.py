@@ -31,7 +31,9 @@ COLUMNS: Final = (
 NUMBERS: Final = frozenset(
     {"ours", "p50 ms", "p99 ms", "CPU µs", "bare", "ours/bare", "best peer", "ours/peer", "is", "by CPU"}
 )
-
+WHOLE: Final = frozenset({"", " ", "verdict"})
+LEAST: Final = ("p50 ms", "p99 ms", "CPU µs", "best peer", " ", "bare", "by CPU", "ours/peer", "ours/bare")
+"""What a narrow terminal goes without, the first one first; what the verdict is about stays."""
 
 RESIDENT_MIB: Final = 200
 """What a process may have in memory in any cell."""

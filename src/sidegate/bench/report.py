@@ -26,6 +26,9 @@ COLUMNS: Final = (
     "remarks",
 )
 NUMBERS: Final = frozenset(COLUMNS[2:11])
+WHOLE: Final = frozenset({"endpoint"})
+LEAST: Final = ("RSS MiB", "CPU-s/GB", "spread", "p50 ms", "p99 ms", "CPU µs", "MB/s")
+"""What a narrow terminal goes without, the first one first."""
 
 
 def rows(document: Document) -> Iterator[tuple[str, ...]]:
@@ -77,7 +80,7 @@ def are_uneven(*results: dict[str, Any]) -> bool:
 
 
 def are_wrong(*results: dict[str, Any]) -> bool:
-    """Whether the figures of any are of wrong answers; before that was noted, any failure is taken for one."""
+    """Whether the figures of any are of wrong answers; in runs of before it was noted, any failure is one."""
     return any(result.get("is_wrong", bool(result.get("failures"))) for result in results)
 
 

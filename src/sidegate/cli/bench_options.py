@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -25,6 +25,8 @@ MAX_ROUNDS = 50
 MIN_DURATION_SECONDS = 0.001
 """In less no request need have been sent, and nothing would be wrong with that."""
 MAX_DURATION_SECONDS = 300.0
+
+_WIDER = "a wider one shows them, --json and --html too"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -124,9 +126,17 @@ def print_document(document: Document) -> None:
     """Print the table of a run."""
     from sidegate.bench import report
 
-    print_table(report.COLUMNS, report.rows(document), numbers=tuple(report.NUMBERS))
+    left_out = print_table(report, report.rows(document), elsewhere=_WIDER)
     say("ratio: speed relative to the first endpoint of the cell; CPU: of the server, for one request")
-    say("spread: the dearest round to the cheapest; ?: rounds of one side are uneven, measure again")
+    spread = "" if "spread" in left_out else "spread: the dearest round to the cheapest; "
+    say(f"{spread}?: rounds of one side are uneven, measure again")
+
+
+def print_goals(rows: Iterable[Sequence[str]]) -> None:
+    """Print the table of what is to be reached."""
+    from sidegate.bench import own_report
+
+    print_table(own_report, rows, elsewhere=_WIDER)
 
 
 def print_failures(document: Document) -> None:
@@ -139,15 +149,37 @@ def print_failures(document: Document) -> None:
         note(f"LEFT BEHIND: {line}")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str]) -> None:
-    """Print a table without the columns that have nothing in them."""
+class TableForm(Protocol):
+    """What a module of `bench` says of the columns of its table."""
+
+    @property
+    def COLUMNS(self) -> Sequence[str]: ...
+
+    @property
+    def NUMBERS(self) -> frozenset[str]: ...
+
+    @property
+    def WHOLE(self) -> frozenset[str]: ...
+
+    @property
+    def LEAST(self) -> Sequence[str]: ...
+
+
+def print_table(form: TableForm, rows: Iterable[Sequence[str]], *, elsewhere: str) -> list[str]:
+    """Print a table without empty columns; says, and returns, which did not fit the terminal."""
     kept_rows = [tuple(row) for row in rows]
-    kept = [index for index, _ in enumerate(columns) if any(row[index] for row in kept_rows)]
-    table(
-        [columns[index] for index in kept],
+    kept = [index for index, _ in enumerate(form.COLUMNS) if any(row[index] for row in kept_rows)]
+    left_out = table(
+        [form.COLUMNS[index] for index in kept],
         [[row[index] for index in kept] for row in kept_rows],
-        numbers=numbers,
+        numbers=tuple(form.NUMBERS),
+        whole=tuple(form.WHOLE),
+        least=form.LEAST,
     )
+    named = [name for name in left_out if name.strip()]
+    if named:
+        say(f"left out on this narrow terminal: {', '.join(named)}; {elsewhere}")
+    return left_out
 
 
 def check_files(**paths: Path | None) -> None:

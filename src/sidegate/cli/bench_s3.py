@@ -200,4 +200,4 @@ def _compare(old_path: Path, new_path: Path) -> None:
     old, new = read_document(old_path), read_document(new_path)
     for line in comparison.settings_that_differ(old, new):
         say(line)
-    print_table(comparison.COLUMNS, comparison.rows(old, new), numbers=tuple(comparison.NUMBERS))
+    print_table(comparison, comparison.rows(old, new), elsewhere="a wider one, or a pipe, shows them")

@@ -18,7 +18,7 @@ from sidegate.cli.bench_options import (
     print_cells,
     print_document,
     print_failures,
-    print_table,
+    print_goals,
     progress,
 )
 from sidegate.cli.commands import Command
@@ -104,6 +104,6 @@ def command(
 def _print_goals(run: OwnRun) -> None:
     from sidegate.bench import own_report
 
-    print_table(own_report.COLUMNS, own_report.rows(run), numbers=tuple(own_report.NUMBERS))
+    print_goals(own_report.rows(run))
     for line in own_report.notes(run):
         say(line)

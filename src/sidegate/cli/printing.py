@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sidegate.cli.fitting import GAP, fit
+
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
+    from rich.table import Table
 
 _LONG_TRANSFER_BYTES = 16 << 20
 _SHORT_ID = 12
@@ -96,30 +99,67 @@ def short_id(identity: str | None) -> str:
     return identity[:_SHORT_ID] if sys.stdout.isatty() else identity
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    least: Sequence[str] = (),
+) -> list[str]:
     """Print rows under headings; the columns in `numbers` are set right.
 
-    On a terminal it fits the width; elsewhere nothing is cut, and there are no
-    colours and no lines.
+    On a terminal it fits the width, but numbers and what is in `whole` are not broken;
+    returns which of the columns in `least` were left out for that, the first ones first.
+    Elsewhere nothing is cut, and there are no colours and no lines.
     """
-    from rich import box
     from rich.table import Table
+
+    shown = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        return _fitted_table(columns, shown, numbers, whole, least)
+    drawn = Table(box=None, pad_edge=False)
+    for name in columns:
+        drawn.add_column(name, justify="right" if name in numbers else "left")
+    _add_rows(drawn, shown)
+    draw(drawn)
+    return []
+
+
+def _fitted_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[str],
+    whole: Sequence[str],
+    least: Sequence[str],
+) -> list[str]:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    fitted = fit(columns, rows, Console().width - 1, whole={*numbers, *whole}, least=least)
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), header_style="bold")
+    for index, width in zip(fitted.kept, fitted.widths, strict=True):
+        name = columns[index]
+        justify: JustifyMethod = "right" if name in numbers else "left"
+        drawn.add_column(name, justify=justify, overflow="fold", width=width, min_width=width)
+    _add_rows(drawn, [[row[index] for index in fitted.kept] for row in rows])
+    draw(drawn, fitted.total + 1)
+    return fitted.left_out
+
+
+def _add_rows(drawn: Table, rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
-    on_terminal = sys.stdout.isatty()
-    drawn = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False, header_style="bold")
-    for name in columns:
-        drawn.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    draw(drawn)
+        drawn.add_row(*map(Text, row))
 
 
-def draw(picture: RenderableType) -> None:
-    """Print what rich can draw; plain and uncut when stdout is no terminal."""
+def draw(picture: RenderableType, width: int | None = None) -> None:
+    """Print what rich can draw, as wide as the terminal if not told; plain and uncut when stdout is none."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    console = Console(width=width if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     with console.capture() as capture:
         console.print(picture)
     for line in capture.get().splitlines():
