@@ -14,6 +14,11 @@ LATE_SECONDS = 1.0
 ERROR = "<Error><Code>{}</Code><Message>as told</Message></Error>"
 
 
+def is_wrong_by_some(key: str) -> bool:
+    """Whether an object is one of those that "some wrong bytes" is about: a third of all."""
+    return sum(key.encode()) % 3 == 0
+
+
 class MemoryS3(ThreadingHTTPServer):
     """Buckets and objects; `faults` says how it misbehaves."""
 
@@ -178,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             if "read-only" in server.faults:
                 return 405, ERROR.format("MethodNotAllowed").encode()
             source = self.headers.get("x-amz-copy-source")
+            if source is not None and "no copies" in server.faults:
+                return 501, ERROR.format("NotImplemented").encode()
             if source is not None:
                 from_bucket, _, from_key = source.lstrip("/").partition("/")
                 objects[key] = server.buckets[from_bucket][from_key]
@@ -204,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 404, ERROR.format("NoSuchKey").encode()
         body = objects[key]
         if "wrong bytes" in faults and key.startswith("small/"):
+            body = b"?" + body[1:]
+        if "some wrong bytes" in faults and is_wrong_by_some(key):
             body = b"?" + body[1:]
         if "wrong large bytes" in faults and key.startswith("plain"):
             body = b"?" + body[1:]

@@ -21,9 +21,9 @@ from sidegate.bench.latencies import added, compact, cumulative, percentile
 from sidegate.bench.page import render_page
 from sidegate.bench.results import Result, Sample, cpu_ratio, ratio, ratio_bounds
 from sidegate.bench.rounds import Settings
-from sidegate.bench.wrong_answers import shown_answer
+from sidegate.bench.wrong_answers import difference, shown_answer, shown_example
 from sidegate.errors import Invalid, NotFound
-from sidegate.native.exchange import BUCKETS, Tally, bucket_of
+from sidegate.native.exchange import BUCKETS, Exchange, Tally, bucket_of
 
 FULL = SCALES["full"]
 SETTINGS = Settings(FULL)
@@ -379,6 +379,67 @@ def test_answers_that_did_not_come_are_said_so() -> None:
 )
 def test_wrong_answers_are_shown_by_status_and_body(answer: bytes, shown: str) -> None:
     assert shown_answer(answer) == shown
+
+
+GET = b"GET /b/k?X-Amz-Signature=1 HTTP/1.1\r\n\r\n"
+STORED = bytes(range(256)) * 16
+
+
+@pytest.mark.parametrize(
+    ("exchange", "answer", "shown"),
+    [
+        (
+            Exchange(GET, 206, 65536),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n\xff",
+            "GET /b/k: HTTP/1.1 200 OK, 8 388 608 bytes that are no text; expected 206 with 65 536 bytes",
+        ),
+        (
+            Exchange(GET, 200, 4096, STORED),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4095\r\n\r\n" + STORED[:200],
+            "GET /b/k: HTTP/1.1 200 OK, 4 095 bytes that are no text; expected 200 with 4 096 bytes",
+        ),
+        (
+            Exchange(GET, 200, 4096, STORED),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n" + STORED[:3] + b"\xff" + STORED[4:200],
+            "GET /b/k: HTTP/1.1 200 OK, 4 096 bytes that are no text; "
+            "the body differs from what was stored: first in byte 3",
+        ),
+        (
+            Exchange(GET, 200, 4096, STORED),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n" + STORED[:200],
+            "GET /b/k: HTTP/1.1 200 OK, 4 096 bytes that are no text; "
+            "expected 200 with 4 096 bytes, of which some differ or did not come",
+        ),
+        (
+            Exchange(b"HEAD /b/k HTTP/1.1\r\n\r\n", 200, 0),
+            b"HTTP/1.1 503 Slow Down\r\nContent-Length: 99\r\n\r\n",
+            "HEAD /b/k: HTTP/1.1 503 Slow Down, 99 bytes; expected 200",
+        ),
+        (
+            Exchange(b"POST /b/k HTTP/1.1\r\n\r\n", 200, holds=b"ETag>"),
+            b"HTTP/1.1 200 OK\r\n\r\n<Code>InternalError</Code>",
+            "POST /b/k: HTTP/1.1 200 OK <Code>InternalError</Code>; expected 200 with ETag in the body",
+        ),
+        (
+            Exchange(b"PUT /b/k HTTP/1.1\r\n\r\n"),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "PUT /b/k: HTTP/1.1 200 OK, no body; expected 200 after all of the request was sent",
+        ),
+        (Exchange(GET, 200, 9), b"", "GET /b/k: the server closed the connection; expected 200 with 9 bytes"),
+    ],
+)
+def test_wrong_answers_are_shown_with_what_was_expected(
+    exchange: Exchange, answer: bytes, shown: str
+) -> None:
+    assert shown_example(answer, exchange) == shown
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "said"),
+    [(b"", b"abc", "0 bytes came instead of 3 bytes"), (b"abX", b"abc", "first in byte 2")],
+)
+def test_what_was_read_back_is_told_from_what_was_written(found: bytes, wanted: bytes, said: str) -> None:
+    assert difference(found, wanted) == said
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from memory_s3 import MemoryS3
+from memory_s3 import MemoryS3, is_wrong_by_some
 
 from sidegate.bench import rounds
 from sidegate.bench.cells import CELLS, choose, taking_turns
 from sidegate.bench.corpus import SCALES
 from sidegate.bench.endpoints import parse_endpoint
 from sidegate.bench.goals import GOALS
+from sidegate.bench.loading import load
+from sidegate.bench.reading import ReadWork
 from sidegate.bench.report import failures
 from sidegate.bench.results import Result
 from sidegate.bench.rounds import Settings, measure
 from sidegate.bench.signing import Signer
 from sidegate.bench.target import Target
-from sidegate.native.exchange import Tally
+from sidegate.native.exchange import Exchange, Rhythm, Tally
 
 CELL = next(cell for cell in CELLS if cell.name == "put-4k")
 SETTINGS = Settings(SCALES["smoke"], duration_seconds=0.02, rounds=1, connections=2)
@@ -52,7 +54,7 @@ def target_of(*faults: str, stores: Path | None = None) -> Iterator[Target]:
     try:
         endpoint = parse_endpoint(server.url)
         signer = Signer(endpoint.authority, "none", None, time.time)
-        yield Target(endpoint, signer, writes="bucket", stores=stores)
+        yield Target(endpoint, signer, reads="bucket", writes="bucket", stores=stores)
     finally:
         server.close()
 
@@ -135,5 +137,43 @@ def test_rounds_of_both_alternate_and_results_are_in_order(monkeypatch: pytest.M
 )
 def test_an_answer_that_claims_success_and_is_not_right_is_false(answer: bytes, false: bool) -> None:
     result = Result(CELL, "x", SCALES["smoke"], 1)
-    rounds._show(result, Tally(failed=1, examples=[(0, answer)]))
+    rounds._show(result, Tally(failed=1, examples=[(0, answer)]), [Exchange(b"PUT /b/k HTTP/1.1\r\n\r\n")])
     assert result.false is false
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault", "shown"),
+    [
+        ("get-4k", "wrong bytes", "GET /bucket/small/"),
+        (
+            "range-64k",
+            "",
+            "GET /bucket/large.bin: HTTP/1.1 200 OK, ",
+        ),
+        ("put-4k", "read-only", "PUT /bucket/written/put-4k/"),
+        ("put-1m-sha256", "read-only", "PUT /bucket/written/put-1m-sha256/"),
+        ("copy-64m", "no copies", "PUT /bucket/written/copy-64m/"),
+        ("multipart-64m", "no completion", "POST /bucket/written/multipart-64m/"),
+    ],
+)
+def test_an_example_says_what_was_asked_and_expected(cell: str, fault: str, shown: str) -> None:
+    with target_of(fault) as target:
+        load(target, [one for one in CELLS if one.name == cell], SCALES["smoke"], print)
+        (result, *_) = measure(choose([cell]), [target], SETTINGS, lambda text: None)
+    assert result.examples, result
+    assert all(example.startswith(shown) for example in result.examples), result.examples
+    assert all("; expected " in one or "; the body differs from" in one for one in result.examples)
+
+
+def test_an_example_names_the_object_that_was_wrong() -> None:
+    """Also in rounds that begin where others ended."""
+    with target_of("some wrong bytes") as target:
+        load(target, choose(["get-4k"]), SCALES["smoke"], print)
+        (result,) = measure(choose(["get-4k"]), [target], replace(SETTINGS, rounds=3), lambda text: None)
+        work = ReadWork(result.cell, target, SCALES["smoke"], 2)
+        for _ in range(4):
+            work.run(Rhythm(5.0, 7, 5.0, False))
+    paths = [example.split()[1].rstrip(":") for example in result.examples]
+    paths += [exchange.head.split()[1].decode() for exchange in work.asked]
+    assert len(paths) > 5
+    assert all(is_wrong_by_some(path.removeprefix("/bucket/")) for path in paths), paths

@@ -34,12 +34,14 @@ class CopyWork(Basics):
         if cell.operation == "part-copy":
             with target.client() as client:
                 self._upload = client.begin_upload(target.writes, self._key)
-        self._script = Script(plans.copy_exchanges(cell, target, scale, self._upload))
+        self._exchanges = plans.copy_exchanges(cell, target, scale, self._upload)
+        self._script = Script(self._exchanges)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         limited = rhythm.at_most(10 * plans.LARGE_POOL)
-        return {self.cell.name: self.target.load(self._script, self.connections, limited)}
+        tally = self.target.load(self._script, self.connections, limited)
+        return {self.cell.name: self.noted(tally, self._exchanges)}
 
     def verify(self) -> list[str]:
         """Read a copy back; parts are judged by their answers alone."""
@@ -101,30 +103,30 @@ class MultipartWork(Basics):
     def _one(self, rhythm: Rhythm, descriptors: list[int], bodies: list[bytearray]) -> list[Tally]:
         """Make one upload; returns what it took: Create and, if it came to that, parts and Complete."""
         key = plans.written_key(self.cell, next(self._numbers) % 8)
-        creation = Script([plans.creation_exchange(self.target, key)])
-        created = creation.drive(descriptors[:1], _exactly(1, rhythm), keep_answers=True)
+        creation = plans.creation_exchange(self.target, key)
+        driven = Script([creation]).drive(descriptors[:1], _exactly(1, rhythm), keep_answers=True)
+        created = self.noted(driven, [creation])
         if not created.answered:
             return [created]
         upload = plans.upload_id_in(created.answers[0])
         self._open = (key, upload)
         serial = next_serial()
-        script = Script(
-            plans.part_exchanges(self.target, key, upload, self._parts, len(self._payload.template)),
-            self._payload,
-        )
-        parts = script.drive(
+        sent = plans.part_exchanges(self.target, key, upload, self._parts, len(self._payload.template))
+        driven = Script(sent, self._payload).drive(
             descriptors,
             replace(rhythm, seconds=60.0, count=self._parts),
             first_serial=serial,
             keep_answers=True,
             bodies=bodies,
         )
+        parts = self.noted(driven, sent)
         if parts.answered != self._parts:
             self.close()
             return [created, parts]
         etags = [plans.etag_of(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, key, upload, etags)
-        completed = Script([completion]).drive(descriptors[:1], _exactly(1, rhythm))
+        driven = Script([completion]).drive(descriptors[:1], _exactly(1, rhythm))
+        completed = self.noted(driven, [completion])
         if completed.answered:
             self._open, self._last = None, (key, serial)
         else:
@@ -170,7 +172,7 @@ class AssembleWork(Basics):
             if time.perf_counter() - began >= rhythm.seconds:
                 break
         copy = plans.copy_exchange(self.target, f"{self.target.writes}/{self._key}", f"{self._key}.copy")
-        copying = self.target.load(Script([copy]), 1, _exactly(COPIES, rhythm))
+        copying = self.noted(self.target.load(Script([copy]), 1, _exactly(COPIES, rhythm)), [copy])
         return {self.cell.name: completing, self.COPY: copying}
 
     def _assemble(self, rhythm: Rhythm, completing: Tally) -> bool:
@@ -185,7 +187,7 @@ class AssembleWork(Basics):
             return False
         etags = [plans.etag_in_body(answer) for answer in parts.answers]
         completion = plans.completion_exchange(self.target, self._key, upload, etags)
-        completed = self.target.load(Script([completion]), 1, _exactly(1, rhythm))
+        completed = self.noted(self.target.load(Script([completion]), 1, _exactly(1, rhythm)), [completion])
         _add(completing, completed)
         if not completed.answered:
             add_failure(completing, [completed])
@@ -223,8 +225,10 @@ class AssembleWork(Basics):
     def _copy_parts(self, upload: str, rhythm: Rhythm) -> Tally:
         source = f"/{self.target.reads}/{self._source.key}"
         ranges = [self._range(number) for number in range(self._parts)]
-        script = Script(plans.range_copy_exchanges(self.target, self._key, upload, source, ranges))
-        return self.target.load(script, self.connections, _exactly(self._parts, rhythm), keep_answers=True)
+        exchanges = plans.range_copy_exchanges(self.target, self._key, upload, source, ranges)
+        limited = _exactly(self._parts, rhythm)
+        tally = self.target.load(Script(exchanges), self.connections, limited, keep_answers=True)
+        return self.noted(tally, exchanges)
 
 
 def _exactly(count: int, rhythm: Rhythm) -> Rhythm:

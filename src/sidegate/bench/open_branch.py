@@ -50,7 +50,8 @@ class BesideWritersWork(ReadWork):
         count = min(REPLACED_KEYS, scale.small_objects // 4)
         is_commit = target.branch != target.writes
         read = () if is_commit else tuple(small_object(number).key for number in range(WITNESS_KEYS + count))
-        self._script = Script(_of_any_content(plans.reading_exchanges(cell, target, scale), read))
+        self._exchanges = _of_any_content(plans.reading_exchanges(cell, target, scale), read)
+        self._script = Script(self._exchanges)
         keys = [small_object(WITNESS_KEYS + number).key for number in range(count)]
         self._writers = [_Writer(cell, writer, keys) for writer in target.writers]
         self._witness = _Witness(target)
@@ -68,9 +69,10 @@ class BesideWritersWork(ReadWork):
             finally:
                 ended.set()
         looking.result()
-        for written in (one for each in writing for one in each.result()):
-            tally.failed += written.failed + written.unanswered
-            tally.examples += written.examples
+        for writer, done in zip(self._writers, writing, strict=True):
+            for written in done.result():
+                tally.failed += written.failed + written.unanswered
+                tally.examples += self.noted(written, writer.exchanges).examples
         return {name: tally}
 
     def verify(self) -> list[str]:
@@ -105,7 +107,8 @@ class _Writer:
             for number, key in enumerate(mixed)
         ]
         template = random.Random(target.worker).randbytes(SMALL_BYTES)
-        self._script = Script([Exchange(head) for head in heads], Payload(template, (0,)))
+        self.exchanges = [Exchange(head) for head in heads]
+        self._script = Script(self.exchanges, Payload(template, (0,)))
         self._position = 0
 
     def run(self, ended: threading.Event) -> list[Tally]:
@@ -122,6 +125,8 @@ class _Writer:
                         first_serial=serial,
                     )
                 )
+                written = found[-1].examples
+                written[:] = [(self._position + position, answer) for position, answer in written]
                 self._position += WRITES_PER_TICK
                 serial += WRITES_PER_TICK
         except OSError as error:

@@ -16,12 +16,14 @@ class ReadWork(Basics):
 
     def __init__(self, cell: Cell, target: Target, scale: Scale, connections: int) -> None:
         super().__init__(cell, target, scale, connections)
-        self._script = Script(plans.reading_exchanges(cell, target, scale))
+        self._exchanges = plans.reading_exchanges(cell, target, scale)
+        self._script = Script(self._exchanges)
         self._position = 0
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
         tally = self.target.load(self._script, self.connections, rhythm, first_position=self._position)
+        self.noted(tally, self._exchanges, self._position)
         self._position += tally.begun
         return {self.cell.name: tally}
 
@@ -47,10 +49,12 @@ class BareWork(Basics):
     ) -> None:
         super().__init__(cell, target, scale, connections)
         is_upload = cell.operation == "put"
+        self._exchanges = exchanges
         self._script = Script(exchanges, plans.payload_of(cell, scale) if is_upload else None)
         self._limit = limit_of(cell, scale, connections) if is_upload else None
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round; of uploads no more than any other server is sent."""
         limited = rhythm if self._limit is None else rhythm.at_most(self._limit)
-        return {self.cell.name: self.target.load(self._script, self.connections, limited)}
+        tally = self.target.load(self._script, self.connections, limited)
+        return {self.cell.name: self.noted(tally, self._exchanges)}

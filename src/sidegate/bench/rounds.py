@@ -18,9 +18,9 @@ from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
 from sidegate.bench.target import Target
 from sidegate.bench.work import Work
-from sidegate.bench.wrong_answers import claims_success, shown_answer
+from sidegate.bench.wrong_answers import claims_success, shown_example
 from sidegate.errors import SidegateError
-from sidegate.native.exchange import Rhythm, Tally
+from sidegate.native.exchange import Exchange, Rhythm, Tally
 
 T = TypeVar("T")
 WARMING_SHARE = 0.25
@@ -138,7 +138,7 @@ class _Server:
             return False
         for result, tally in self._of_results(tallies):
             result.warming_failures += tally.failed + tally.unanswered
-            _show(result, tally)
+            _show(result, tally, self.work.asked)
         return True
 
     def _run(self, work: Work, share: float = 1.0) -> dict[str, Tally]:
@@ -220,13 +220,13 @@ class _Server:
                 )
             )
             result.histograms.append(tally.latencies)
-            _show(result, tally)
+            _show(result, tally, self.work.asked if self.work is not None else ())
 
 
-def _show(result: Result, tally: Tally) -> None:
+def _show(result: Result, tally: Tally, asked: Sequence[Exchange]) -> None:
     """Keep the first three wrong answers of a cell as examples."""
     result.false = result.false or any(claims_success(answer) for _, answer in tally.examples)
-    shown = [shown_answer(answer) for _, answer in tally.examples]
+    shown = [shown_example(answer, asked[position]) for position, answer in tally.examples]
     result.examples += shown[: max(0, 3 - len(result.examples))]
 
 

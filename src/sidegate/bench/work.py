@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,8 +18,9 @@ from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.corpus import Scale
 from sidegate.bench.target import Target
+from sidegate.bench.wrong_answers import difference
 from sidegate.errors import SidegateError
-from sidegate.native.exchange import Rhythm, Tally
+from sidegate.native.exchange import Exchange, Rhythm, Tally
 
 VERIFIED: Final = 16
 VERIFIED_BYTES: Final = 128 << 20
@@ -34,7 +35,9 @@ _serials = itertools.count(time.time_ns(), 1 << 24)
 
 
 class Work(Protocol):
-    """A cell on a server."""
+    """A cell on a server; `asked` is what the examples in its tallies are answers to."""
+
+    asked: list[Exchange]
 
     def prepare(self, seconds: float) -> None:
         """Make ready what the next round sends, which lasts so long."""
@@ -64,6 +67,14 @@ class Basics:
     scale: Scale
     connections: int
     began_seconds: float = field(default_factory=time.time, init=False)
+    asked: list[Exchange] = field(default_factory=list, init=False)
+
+    def noted(self, tally: Tally, exchanges: Sequence[Exchange], first_position: int = 0) -> Tally:
+        """Return a tally of these exchanges, from one on, whose examples are by their place in `asked`."""
+        for index, (position, answer) in enumerate(tally.examples):
+            tally.examples[index] = (len(self.asked), answer)
+            self.asked.append(exchanges[(first_position + position) % len(exchanges)])
+        return tally
 
     def prepare(self, seconds: float) -> None:
         """Need nothing but memory to store in."""
@@ -114,6 +125,7 @@ def wrong_bodies(target: Target, written: list[tuple[str, Callable[[], bytes]]])
             answer = client.ask("GET", f"/{target.writes}/{key}")
             if answer.status != 200:
                 wrong.append(f"GET of the written {key}: {answer.error()}")
-            elif answer.body != body():
-                wrong.append(f"GET of the written {key}: the answer is not what was written")
+            elif answer.body != (written_body := body()):
+                found = difference(answer.body, written_body)
+                wrong.append(f"GET of the written {key}: the answer is not what was written: {found}")
     return wrong

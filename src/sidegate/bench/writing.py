@@ -19,7 +19,7 @@ from sidegate.bench.work import (
     wrong_bodies,
 )
 from sidegate.native import Script
-from sidegate.native.exchange import Rhythm, Tally
+from sidegate.native.exchange import Exchange, Rhythm, Tally
 
 
 class PutWork(Basics):
@@ -33,13 +33,10 @@ class PutWork(Basics):
         self.keys = min(scale.written_keys, self.limit)
         self._position = 0
         self._last: Tally | None = None
-        self._script = Script(
-            [
-                plans.put_exchange(cell, target, number, number, self.size_bytes)
-                for number in range(self.keys)
-            ],
-            self.payload,
-        )
+        self._exchanges = [
+            plans.put_exchange(cell, target, number, number, self.size_bytes) for number in range(self.keys)
+        ]
+        self._script = Script(self._exchanges, self.payload)
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
@@ -64,6 +61,7 @@ class PutWork(Basics):
         tally = self.target.load(
             self._script, connections, rhythm, first_position=self._position, first_serial=serial
         )
+        self.noted(tally, self._exchanges, self._position)
         self._position += tally.begun
         return tally, serial
 
@@ -76,7 +74,7 @@ class DigestWork(Basics):
         self._bodies = DigestBodies(cell.digest, plans.payload_of(cell, scale))
         self._size_bytes = cell.moved_bytes(scale)
         self._limit = limit_of(cell, scale, connections)
-        self._ready: tuple[Script, int, int] | None = None
+        self._ready: tuple[Script, int, list[Exchange]] | None = None
         self._last: Tally | None = None
 
     def prepare(self, seconds: float) -> None:
@@ -87,9 +85,12 @@ class DigestWork(Basics):
 
     def run(self, rhythm: Rhythm) -> dict[str, Tally]:
         """Make one round."""
-        script, serial, count = self._ready or self._render(self._limit)
+        script, serial, exchanges = self._ready or self._render(self._limit)
         self._ready = None  # a body that was sent is not new any more
-        self._last = self.target.load(script, self.connections, rhythm.at_most(count), first_serial=serial)
+        limited = rhythm.at_most(len(exchanges))
+        self._last = self.noted(
+            self.target.load(script, self.connections, limited, first_serial=serial), exchanges
+        )
         return {self.cell.name: self._last}
 
     def verify(self) -> list[str]:
@@ -110,7 +111,7 @@ class DigestWork(Basics):
             ],
         )
 
-    def _render(self, count: int) -> tuple[Script, int, int]:
+    def _render(self, count: int) -> tuple[Script, int, list[Exchange]]:
         serial = next_serial()
         exchanges = [
             plans.put_exchange(
@@ -125,4 +126,4 @@ class DigestWork(Basics):
             )
             for number, digested in enumerate(self._bodies.digests(serial, count))
         ]
-        return Script(exchanges, self._bodies.framed), serial, count
+        return Script(exchanges, self._bodies.framed), serial, exchanges
