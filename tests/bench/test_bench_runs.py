@@ -187,6 +187,29 @@ def test_files_are_looked_at_and_left_as_they_are(tmp_path: Path) -> None:
         check_files(json=old, html=old)
 
 
+def test_a_pipe_is_not_opened_before_the_run(tmp_path: Path) -> None:
+    """Its reader would see the end of it, and without a reader nothing would happen."""
+    os.mkfifo(tmp_path / "fifo")
+    check_files(json=tmp_path / "fifo")
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_an_empty_name_of_a_file_is_refused(bench: Bench, option: str) -> None:
+    done = bench("http://127.0.0.1:1", option, "")
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}': the name of the file is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("GET-4K", "get-4k"), ("GET 4 KiB", "get-4k"), ("get4k", "get-4k"), ("Head", "head")]
+)
+def test_a_cell_that_is_misspelt_is_suggested(bench: Bench, name: str, meant: str) -> None:
+    done = bench("http://127.0.0.1:1", "--cells", name)
+    assert done.exit_code != 0
+    assert f"no cell is called {name!r}" in done.stderr
+    assert f"did you mean {meant}" in done.stderr
+
+
 def test_two_servers_stand_side_by_side(bench: Bench, serve: Callable[..., MemoryS3], tmp_path: Path) -> None:
     one, other = serve(), serve()
     done = bench(

@@ -135,13 +135,23 @@ def choose(patterns: Sequence[str], known: Sequence[Cell] = CELLS) -> list[Cell]
     for pattern in patterns:
         found = {cell.name for cell in known if fnmatchcase(cell.name, pattern)}
         if not found:
-            like = get_close_matches(pattern, [cell.name for cell in known], n=3)
+            like = _like(pattern, known)
             remedy = f"did you mean {' or '.join(like)}?" if like else "--list-cells says which there are"
             raise Invalid(f"no cell is called {pattern!r}", remedy=remedy)
         chosen |= found
     whole = chosen | {cell.part_of for cell in known if cell.name in chosen and cell.part_of}
     parts = {cell.name for cell in known if cell.part_of in whole}
     return [cell for cell in known if cell.name in whole | parts]
+
+
+def _like(name: str, known: Sequence[Cell]) -> list[str]:
+    """Return the names that may have been meant: in other letters, as a title, or misspelt."""
+    names = {cell.name: cell.name for cell in known} | {cell.title.lower(): cell.name for cell in known}
+    meant = name.lower()
+    if meant in names:
+        return [names[meant]]
+    found = get_close_matches(meant.replace("_", "-").replace(" ", "-"), names, n=3)
+    return list(dict.fromkeys(names[one] for one in found))
 
 
 def taking_turns(cells: Sequence[Cell]) -> list[list[Cell]]:

@@ -30,6 +30,18 @@ _WIDER = "a wider one shows them, --json and --html too"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+class _WrittenFile(click.Path):
+    """A file to be written: an empty name, as of a variable that is not set, is no folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name of the file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_WRITTEN_FILE = _WrittenFile(path_type=Path)
+
 _OPTIONS = (
     click.option(
         "--cells",
@@ -64,14 +76,12 @@ _OPTIONS = (
         show_default=True,
         help="How much data: full is 1.2 GiB on each server.",
     ),
-    click.option(
-        "--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="Keep the run as JSON."
-    ),
+    click.option("--json", "json_path", metavar="FILE", type=_WRITTEN_FILE, help="Keep the run as JSON."),
     click.option(
         "--html",
         "html_path",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=_WRITTEN_FILE,
         help="Write a page with tables and plots.",
     ),
 )
@@ -191,7 +201,8 @@ def check_files(**paths: Path | None) -> None:
         is_new = not path.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("ab").close()
+            if is_new or not path.is_fifo():  # whose reader would take it for all that comes
+                path.open("ab").close()
         except OSError as error:
             raise Invalid(
                 f"{name} {path} cannot be written: {error.strerror}",
