@@ -408,7 +408,7 @@ cdef class Run:
         elif length < 0:
             connection.phase = UNTIL_CLOSE
             connection.broken = True
-            answer.body_bytes = there
+            answer.body_bytes, answer.left = there, 0  # all of it is kept, as far as there is room
         else:
             connection.phase = BODY
             answer.body_bytes = length
@@ -422,16 +422,16 @@ cdef class Run:
         cdef Connection* connection = &self.connections[number]
         cdef Answer* answer = &connection.answer
         cdef size_t room = KEPT - answer.kept
-        cdef bint keeps = room > 0 and connection.phase == BODY and <int64_t>room >= answer.left
+        cdef bint keeps = room > 0 and connection.phase != CHUNKS and <int64_t>room >= answer.left
         cdef char* target = self.scratch
         cdef int flags = 0
         cdef size_t wanted = DISCARDED
         cdef ssize_t count
         if keeps:
-            target, wanted = answer.buffer + answer.kept, <size_t>answer.left
+            target = answer.buffer + answer.kept
+            wanted = <size_t>answer.left if connection.phase == BODY else room
         elif connection.phase == BODY:
-            flags = MSG_TRUNC
-            wanted = <size_t>answer.left if answer.left < DISCARDED else DISCARDED
+            flags, wanted = MSG_TRUNC, <size_t>min(answer.left, <int64_t>DISCARDED)
         count = recv(connection.fd, target, wanted, flags)
         if count < 0 and (errno == EAGAIN or errno == EINTR):
             return

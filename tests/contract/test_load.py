@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +23,9 @@ GET = Exchange(b"GET /key HTTP/1.1\r\nHost: here\r\n\r\n", 200, 5, b"hello")
 
 Answer = Callable[[int, bytes, bytes], list[bytes] | None]
 """Number, head and body of a request → the pieces to send; None closes the connection."""
+
+CLOSE, RESET = b"(close)", b"(reset)"
+"""Sent as pieces, they end the connection: as HTTP has it, or with what is under way lost."""
 
 
 needs_congestion = pytest.mark.skipif(
@@ -88,6 +92,11 @@ class Server:
                 if pieces is None:
                     return
                 for piece in pieces:
+                    if piece is RESET:
+                        time.sleep(0.05)  # what was sent before may be taken
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    if piece is CLOSE or piece is RESET:
+                        return
                     connection.sendall(piece)
 
 
@@ -228,18 +237,41 @@ def test_a_connection_made_again_is_paced_like_the_one_before(script: Any) -> No
             assert congestion_of(connection) == given
 
 
-def test_the_end_of_the_connection_can_end_a_body(script: Any) -> None:
-    with serving(lambda number, head, body: [b"HTTP/1.0 200 OK\r\n\r\nhel", b"lo"]) as server:
-        server._serve = _serve_once.__get__(server)  # type: ignore[method-assign]
-        tally = drive(script([Exchange(GET.head, 200, 5)]), server, count=3, connections=1)
-    assert (tally.answered, tally.failed) == (3, 0)
+LARGE = bytes(range(256)) * 4000
+ENDINGS = {
+    "small": (Exchange(GET.head, 200, 5, b"hello"), [b"hel", b"lo"], True),
+    "with the head": (Exchange(GET.head, 200, 5, b"hello"), [b"hello"], True),
+    "any size": (Exchange(GET.head, 200, None, holds=b"ll"), [b"he", b"l", b"lo"], True),
+    "other bytes": (Exchange(GET.head, 200, 5, b"hello"), [b"hel", b"l0"], False),
+    "too short": (Exchange(GET.head, 200, 5, b"hello"), [b"hel"], False),
+    "nothing": (Exchange(GET.head, 200, 5, b"hello"), [b""], False),
+    "more than is kept": (
+        Exchange(GET.head, 200, len(LARGE), LARGE[:8000]),
+        [LARGE[:9000], LARGE[9000:]],
+        True,
+    ),
+    "more, and other bytes": (Exchange(GET.head, 200, len(LARGE), LARGE[1:8000]), [b"", LARGE], False),
+}
 
 
-def _serve_once(server: Server, connection: socket.socket) -> None:
-    with connection, suppress(ConnectionError):
-        connection.recv(65536)
-        for piece in (b"HTTP/1.0 200 OK\r\n\r\nhel", b"lo"):
-            connection.sendall(piece)
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize(("exchange", "pieces", "is_right"), ENDINGS.values(), ids=ENDINGS)
+def test_the_end_of_the_connection_can_end_a_body(
+    script: Any, exchange: Exchange, pieces: list[bytes], is_right: bool, version: bytes
+) -> None:
+    answer = [b"HTTP/%b 200 OK\r\n\r\n" % version + pieces[0], *pieces[1:], CLOSE]
+    with serving(always(*answer)) as server:
+        tally = drive(script([exchange]), server, count=3, connections=1)
+        kept = drive(script([exchange]), server, count=1, connections=1, keep_answers=True).answers[0]
+    assert (tally.answered, tally.failed) == ((3, 0) if is_right else (0, 3))
+    assert tally.reconnections == 3
+    assert kept == b"".join(answer[:-1])[:KEPT_BYTES]
+
+
+def test_a_connection_that_breaks_off_ends_no_body(script: Any) -> None:
+    with serving(always(b"HTTP/1.1 200 OK\r\n\r\nhello", RESET)) as server:
+        tally = drive(script([GET]), server, count=2, connections=1)
+    assert (tally.answered, tally.failed) == (0, 2)
 
 
 def test_no_http_is_a_wrong_answer(script: Any) -> None:

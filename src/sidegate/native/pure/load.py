@@ -317,8 +317,9 @@ class _Run:
             data = connection.socket.recv(_READ_BYTES)
         except BlockingIOError:
             return
-        except OSError:
-            data = b""
+        except OSError:  # a connection that breaks off ends no body
+            self._lose(connection, reader, now)
+            return
         self.tally.received_bytes += len(data)
         if not data and reader.until_close:
             reader.ended = True
