@@ -88,28 +88,69 @@ cdef inline int64_t parse_framing(const Answer* answer, bint* chunked, bint* clo
     """The Content-Length, -1 without; notes a chunked body and a connection that will be closed."""
     cdef const char* line = answer.buffer
     cdef const char* end = answer.buffer + answer.head_end
+    cdef const char* stop = <const char*>memmem(line, answer.head_end, b"\r\n", 2)
     cdef const char* value
     cdef int64_t found = -1
-    cdef size_t rest
+    cdef bint persists = line[7] != c"0"  # RFC 9112, 9.3: HTTP/1.0 closes unless it says otherwise
     while True:
-        line = <const char*>memmem(line, <size_t>(end - line), b"\r\n", 2)
-        if line is NULL:
+        line = stop + 2
+        stop = <const char*>memmem(line, <size_t>(end - line), b"\r\n", 2)
+        if stop is NULL:
+            if not persists:
+                closes[0] = True
             return found
-        line += 2
-        rest = <size_t>(end - line)
-        if rest > 15 and strncasecmp(line, b"content-length:", 15) == 0:
-            found = 0
-            value = line + 15
-            while value < end and value[0] == c" ":
+        if (value := value_of(line, stop, b"content-length:", 15)) is not NULL:
+            found = size_of(value, stop)
+        elif (value := value_of(line, stop, b"transfer-encoding:", 18)) is not NULL:
+            chunked[0] = chunked[0] or lists(value, stop, b"chunked", 7)
+        elif (value := value_of(line, stop, b"connection:", 11)) is not NULL:
+            closes[0] = closes[0] or lists(value, stop, b"close", 5)
+            persists = persists or lists(value, stop, b"keep-alive", 10)
+
+
+cdef inline const char* value_of(
+    const char* line, const char* stop, const char* name, size_t length
+) noexcept nogil:
+    """Where the value of a header begins whose name, with its colon, is this one; NULL for another."""
+    if <size_t>(stop - line) < length or strncasecmp(line, name, length):
+        return NULL
+    line += length
+    while line < stop and is_blank(line[0]):
+        line += 1
+    return line
+
+
+cdef inline int64_t size_of(const char* value, const char* stop) noexcept nogil:
+    cdef int64_t found = 0
+    while value < stop and c"0" <= value[0] <= c"9":
+        if found < MAX_SIZE:
+            found = found * 10 + (value[0] - c"0")
+        value += 1
+    return found
+
+
+cdef inline bint lists(const char* value, const char* stop, const char* word, size_t length) noexcept nogil:
+    """Whether a list has this word: commas between, any case, blanks around (RFC 9110, 5.6.1)."""
+    cdef const char* behind
+    while value < stop:
+        if is_blank(value[0]) or value[0] == c",":
+            value += 1
+            continue
+        behind = value
+        while behind < stop and behind[0] != c",":
+            behind += 1
+        if <size_t>(behind - value) >= length and strncasecmp(value, word, length) == 0:
+            value += length
+            while value < behind and is_blank(value[0]):
                 value += 1
-            while value < end and c"0" <= value[0] <= c"9":
-                if found < MAX_SIZE:
-                    found = found * 10 + (value[0] - c"0")
-                value += 1
-        elif rest > 26 and strncasecmp(line, b"transfer-encoding: chunked", 26) == 0:
-            chunked[0] = True
-        elif rest > 17 and strncasecmp(line, b"connection: close", 17) == 0:
-            closes[0] = True
+            if value == behind:
+                return True
+        value = behind
+    return False
+
+
+cdef inline bint is_blank(char one) noexcept nogil:
+    return one == c" " or one == c"\t"
 
 
 cdef inline void begin_chunks(Answer* answer) noexcept nogil:

@@ -166,6 +166,8 @@ def test_too_many_wrong_answers_end_it(script: Any) -> None:
 
 FRAMINGS = {
     "length": OK,
+    "tab": b"HTTP/1.1 200 OK\r\nContent-Length:\t5\r\n\r\nhello",
+    "chunked, tight": b"HTTP/1.1 200 OK\r\ntransfer-encoding:\tChunked \r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "lower case": b"HTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n",
     "trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA:b\r\nC:d\r\n\r\n",
@@ -272,6 +274,43 @@ def test_a_connection_that_breaks_off_ends_no_body(script: Any) -> None:
     with serving(always(b"HTTP/1.1 200 OK\r\n\r\nhello", RESET)) as server:
         tally = drive(script([GET]), server, count=2, connections=1)
     assert (tally.answered, tally.failed) == (0, 2)
+
+
+def test_an_old_server_closes_after_each_answer(script: Any) -> None:
+    """Unannounced: none but the first request of a connection is taken (RFC 9112, 9.3)."""
+    with serving(always(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", CLOSE)) as server:
+        tally = drive(script([GET]), server, count=6, connections=2)
+    assert (tally.answered, tally.failed, tally.reconnections) == (6, 0, 6)
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "closes"),
+    [
+        (b"1.1", b"Connection: keep-alive", False),
+        (b"1.1", b"Connection: close", True),
+        (b"1.1", b"Connection:Close", True),
+        (b"1.1", b"connection:\tCLOSE \t", True),
+        (b"1.1", b"Connection: close, foo", True),
+        (b"1.1", b"Connection: foo ,\tclose", True),
+        (b"1.1", b"Connection: ,, foo,close,", True),
+        (b"1.1", b"Connection: foo\r\nConnection: close", True),
+        (b"1.1", b"Connection: closed, disclose, close-not, close it", False),
+        (b"1.1", b"Proxy-Connection: close", False),
+        (b"1.1", b"Connection:\r\nX: close", False),
+        (b"1.0", b"X: y", True),
+        (b"1.0", b"Connection: Keep-Alive", False),
+        (b"1.0", b"Connection: foo, keep-alive", False),
+        (b"1.0", b"Connection: keep-alive, close", True),
+    ],
+)
+def test_who_closes_is_told_by_version_and_options(
+    script: Any, version: bytes, header: bytes, closes: bool
+) -> None:
+    answer = b"HTTP/%b 200 OK\r\n%b\r\nContent-Length:\t5\r\n\r\nhello" % (version, header)
+    with serving(always(answer)) as server:
+        tally = drive(script([GET]), server, count=4, connections=1)
+    assert (tally.answered, tally.failed) == (4, 0)
+    assert tally.reconnections == (4 if closes else 0)
 
 
 def test_no_http_is_a_wrong_answer(script: Any) -> None:

@@ -142,21 +142,24 @@ class _Reader:
         return True
 
     def _begin_body(self) -> None:
+        persists = self.kept[7:8] != b"0"  # RFC 9112, 9.3: HTTP/1.0 closes unless it says otherwise
         for line in bytes(self.kept).split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
+            words = [word.strip(b" \t").lower() for word in value.split(b",")]
             match name.lower():
                 case b"content-length":
                     self.left = self.body_bytes = int(value)
-                case b"transfer-encoding" if value.strip().lower() == b"chunked":
+                case b"transfer-encoding" if b"chunked" in words:
                     self._chunks = _Chunks()
-                case b"connection" if value.strip().lower() == b"close":
-                    self.closes = True
+                case b"connection":
+                    self.closes = self.closes or b"close" in words
+                    persists = persists or b"keep-alive" in words
         if self._to_head or self.status in (204, 304):
             self.left = self.body_bytes = 0
             self._chunks = None
         if self._chunks is not None:
             self.left, self.body_bytes = None, 0
-        self.closes = self.closes or self.until_close
+        self.closes = self.closes or not persists or self.until_close
         self.ended = self.left == 0
 
     def _take_body(self, data: bytes) -> None:
