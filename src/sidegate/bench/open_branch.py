@@ -19,6 +19,7 @@ from typing import Final
 from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Client
+from sidegate.bench.client_limits import fault_of, raise_exhausted
 from sidegate.bench.corpus import SMALL_BYTES, Scale, small_object
 from sidegate.bench.reading import ReadWork
 from sidegate.bench.target import Target
@@ -130,6 +131,7 @@ class _Writer:
                 self._position += WRITES_PER_TICK
                 serial += WRITES_PER_TICK
         except OSError as error:
+            raise_exhausted(error, self._target.endpoint.url)
             raise Unavailable(f"worker {self._target.worker} does not answer: {error}") from error
         finally:
             close_all(sockets)
@@ -160,7 +162,7 @@ class _Witness:
                     for one in writers:
                         one.close()
         except SidegateError as error:
-            self.wrong.append(error.message)
+            self.wrong.append(fault_of(error))
 
     def _look_once(self, reader: Client, writer: Client) -> None:
         body = random.Random(next_serial()).randbytes(SMALL_BYTES)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from sidegate.bench import goals
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Refused
+from sidegate.bench.client_limits import fault_of
 from sidegate.bench.codec import codec_of
 from sidegate.bench.corpus import large_object, plain_object
 from sidegate.bench.document import Document, document_of
@@ -45,6 +46,8 @@ ANONYMOUS_CELLS: Final = frozenset({"head", "get-4k", "put-4k"})
 
 WRITING_CELLS: Final = frozenset({"put-1m", "put-64m"})
 BUCKET: Final = "sidegate-bench"
+MAX_SERVERS: Final = 12
+"""Of a run at most: three of ours, three bare ones, and the peers with keys and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,7 @@ class _Arena:
                 with target.awake():
                     load(target, cells, self._settings.scale, self._tell)
             except SidegateError as error:
-                self._tell(f"{label} takes no part: {error.message}")
+                self._tell(f"{label} takes no part: {fault_of(error)}")
                 continue
             self.peer_labels.append(label)
             self._describe(

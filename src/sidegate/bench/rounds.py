@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sidegate.bench.cells import Cell, taking_turns
+from sidegate.bench.client_limits import fault_of
 from sidegate.bench.corpus import Scale
 from sidegate.bench.kinds import work_of
 from sidegate.bench.results import Result, Sample
@@ -148,8 +149,8 @@ class _Server:
         return tallies
 
     def _refuse(self, error: SidegateError) -> None:
-        """There are no more rounds."""
-        self.whole.refused = error.message
+        """There are no more rounds; raises ClientExhausted: there are none for anybody."""
+        self.whole.refused = fault_of(error)
         self._look_at_disk()
 
     def _look_at_disk(self) -> None:
@@ -186,7 +187,7 @@ class _Server:
                     self._look_at_disk()
                 self.work.give_back()
         except SidegateError as error:
-            self.whole.wrong.append(error.message)
+            self.whole.wrong.append(fault_of(error))
 
     def close(self) -> None:
         """Give back what the work opened."""
@@ -194,7 +195,7 @@ class _Server:
             try:
                 self.work.close()
             except SidegateError as error:
-                self.whole.wrong.append(error.message)
+                self.whole.wrong.append(fault_of(error))
             self.work.remove()
 
     def found(self) -> Iterable[Result]:

@@ -1,7 +1,7 @@
 """A server as a run uses it: how to sign, which buckets, which process.
 
 `load` keeps connections busy and counts; a request that cannot be made at all
-is a failure of the server, not of the run.
+is a failure of the server, not of the run, unless the client itself is at its end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidegate.bench.client import Client
+from sidegate.bench.client_limits import raise_exhausted
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.page_cache import drop_written, write_back
 from sidegate.bench.processes import ProcessTree
@@ -72,7 +73,10 @@ class Target:
         return Client(self.endpoint, self.signer, self.connect)
 
     def connect(self, count: int = 1) -> list[socket.socket]:
-        """Return new connections, to the one worker where that is said; raises OSError, Unavailable."""
+        """Return new connections, to the one worker where that is said.
+
+        Raises OSError, ClientExhausted where it is the client's, Unavailable for a worker that is not met.
+        """
         address = (self.endpoint.host, self.endpoint.port)
         found: list[socket.socket] = []
         try:
@@ -81,8 +85,9 @@ class Target:
             else:
                 for _ in range(count):
                     found.append(connect_unpaced(address, CONNECT_SECONDS))
-        except OSError:
+        except OSError as error:
             close_all(found)
+            raise_exhausted(error, self.endpoint.url)
             raise
         return found
 
@@ -130,12 +135,13 @@ class Target:
 
     @contextmanager
     def connected(self, count: int) -> Iterator[list[int]]:
-        """Open connections to drive scripts over; what fails on them is Unavailable."""
+        """Open connections to drive scripts over; what fails on them is Unavailable, or ClientExhausted."""
         sockets: list[socket.socket] = []
         try:
             sockets = self.connect(count)
             yield [one.fileno() for one in sockets]
         except OSError as error:
+            raise_exhausted(error, self.endpoint.url)
             raise Unavailable(f"{self.label} ({self.endpoint.url}) does not answer: {error}") from error
         finally:
             close_all(sockets)

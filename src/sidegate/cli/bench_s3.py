@@ -95,6 +95,7 @@ def command(
     `sidegate serve` --finish-after never, so that it makes no commit meanwhile.
     """
     from sidegate.bench.cells import measured_anywhere
+    from sidegate.bench.client_limits import allow_connections
     from sidegate.bench.runs import run
 
     if compare is not None:
@@ -108,6 +109,7 @@ def command(
         raise click.UsageError("name at least one server, as http://HOST:PORT", ctx)
     request = _request(urls, **given)
     check_files(json=json_path, html=html_path)
+    allow_connections(request.cells, request.settings.connections, len(request.endpoints))
     with ending_as_interrupted():
         document = run(request, progress())
     print_document(document)
