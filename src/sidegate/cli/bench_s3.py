@@ -96,6 +96,7 @@ def command(
     """
     from sidegate.bench.cells import measured_anywhere
     from sidegate.bench.client_limits import allow_connections
+    from sidegate.bench.listening import refuse_strangers
     from sidegate.bench.runs import run
 
     if compare is not None:
@@ -110,6 +111,7 @@ def command(
     request = _request(urls, **given)
     check_files(json=json_path, html=html_path)
     allow_connections(request.cells, request.settings.connections, len(request.endpoints))
+    refuse_strangers(request.endpoints, request.pids)
     with ending_as_interrupted():
         document = run(request, progress())
     print_document(document)
