@@ -15,10 +15,10 @@ from memory_s3 import MemoryS3
 
 from sidegate.bench import listening
 from sidegate.bench.endpoints import parse_endpoint
-from sidegate.bench.listening import listens, refuse_strangers
+from sidegate.bench.listening import listens, strangers
 from sidegate.bench.processes import ProcessTree
 from sidegate.cli.main import sidegate
-from sidegate.errors import Invalid, NotFound
+from sidegate.errors import NotFound
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc of Linux")
 
@@ -62,10 +62,10 @@ def test_the_listener_may_be_one_that_it_started(command: list[str]) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        refuse_strangers([parse_endpoint(f"a=http://127.0.0.1:{port}")], {"a": process.pid})
+        assert list(strangers([parse_endpoint(f"a=http://127.0.0.1:{port}")], {"a": process.pid})) == []
 
 
-def test_another_process_is_refused_before_the_run(stranger: int) -> None:
+def test_of_another_process_is_said_that_it_is_no_server_there(stranger: int) -> None:
     server = MemoryS3()
     words = [f"a={server.url}", "--sign", "none", "--scale", "smoke", "--cells", "head"]
     try:
@@ -73,10 +73,9 @@ def test_another_process_is_refused_before_the_run(stranger: int) -> None:
     finally:
         server.close()
     port = server.server_address[1]
-    assert done.exit_code == 2
+    assert done.exit_code == 0
     assert f"--pid a={stranger}: neither process {stranger} nor any that it started" in done.stderr
-    assert f"listens at port {port}, where {server.url} is; name the server's process: `ss" in done.stderr
-    assert server.requests == []
+    assert f"listens at port {port}, where {server.url} is; unless a proxy does" in done.stderr
 
 
 def test_what_cannot_be_seen_is_let_pass(
@@ -106,12 +105,12 @@ def test_a_process_that_has_ended_listens_nowhere() -> None:
     done.wait()
     assert listens([done.pid], 1) is False
     with pytest.raises(NotFound):
-        refuse_strangers([parse_endpoint("a=http://127.0.0.1:1")], {"a": done.pid})
-    refuse_strangers([parse_endpoint("a=http://127.0.0.1:1")], {"b": done.pid})
+        list(strangers([parse_endpoint("a=http://127.0.0.1:1")], {"a": done.pid}))
+    assert list(strangers([parse_endpoint("a=http://127.0.0.1:1")], {"b": done.pid})) == []
 
 
 def test_a_thread_of_the_kernel_is_no_server() -> None:
     if os.geteuid() != 0 or not Path("/proc/2/fd").exists() or ProcessTree(2).resident_bytes():
         pytest.skip("process 2 is no thread of the kernel here, or not to be looked into")
-    with pytest.raises(Invalid, match="--pid a=2: "):
-        refuse_strangers([parse_endpoint("a=http://127.0.0.1:1")], {"a": 2})
+    (line,) = strangers([parse_endpoint("a=http://127.0.0.1:1")], {"a": 2})
+    assert line.startswith("--pid a=2: ")

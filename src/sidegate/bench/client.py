@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from defusedxml.ElementTree import fromstring
 
+from sidegate.bench.client_limits import raise_exhausted
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.signing import Pairs, Signer
 from sidegate.errors import SidegateError, Unavailable
@@ -291,6 +292,7 @@ class Client:
             (self._socket,) = self._connect()
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
+            raise_exhausted(error, self._endpoint.url)
             raise Unavailable(f"{self._where} does not answer: {error}", remedy=_REMEDY) from error
 
     def _connect_anywhere(self) -> list[socket.socket]:

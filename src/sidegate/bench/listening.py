@@ -7,13 +7,12 @@ in a container with its own, nothing is known here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.processes import ProcessTree
-from sidegate.errors import Invalid
 
 _PROC = Path("/proc")
 _LISTENING: Final = "0A"
@@ -23,17 +22,18 @@ _ADDRESS, _STATE, _INODE = 1, 3, 9
 """Columns of /proc/net/tcp."""
 
 
-def refuse_strangers(endpoints: Sequence[Endpoint], pids: Mapping[str, int]) -> None:
-    """Refuse a process that does not listen where its endpoint is; raises Invalid, NotFound, Unsupported."""
+def strangers(endpoints: Sequence[Endpoint], pids: Mapping[str, int]) -> Iterator[str]:
+    """Say which processes do not listen where their endpoint is; raises NotFound, Unsupported.
+
+    Such a one may serve all the same, behind a proxy.
+    """
     for endpoint in endpoints:
         pid = pids.get(endpoint.label)
         if pid is not None and listens(ProcessTree(pid).members(), endpoint.port) is False:
-            raise Invalid(
-                f"--pid {endpoint.label}={pid}: neither process {pid} nor any that it started "
-                f"listens at port {endpoint.port}, where {endpoint.url} is",
-                remedy=f"name the server's process: `ss -ltnp sport = :{endpoint.port}` shows who listens",
-                pid=pid,
-                port=endpoint.port,
+            yield (
+                f"--pid {endpoint.label}={pid}: neither process {pid} nor any that it started listens at "
+                f"port {endpoint.port}, where {endpoint.url} is; unless a proxy does for it, its CPU time says "
+                f"nothing of the server: `ss -ltnp sport = :{endpoint.port}` shows who listens"
             )
 
 

@@ -23,7 +23,7 @@ from sidegate.cli.bench_options import (
 )
 from sidegate.cli.commands import Command
 from sidegate.cli.interruption import ending_as_interrupted
-from sidegate.cli.printing import say
+from sidegate.cli.printing import note, say
 from sidegate.errors import Invalid
 
 DURATION_SECONDS = 2.0
@@ -96,7 +96,7 @@ def command(
     """
     from sidegate.bench.cells import measured_anywhere
     from sidegate.bench.client_limits import allow_connections
-    from sidegate.bench.listening import refuse_strangers
+    from sidegate.bench.listening import strangers
     from sidegate.bench.runs import run
 
     if compare is not None:
@@ -111,7 +111,8 @@ def command(
     request = _request(urls, **given)
     check_files(json=json_path, html=html_path)
     allow_connections(request.cells, request.settings.connections, len(request.endpoints))
-    refuse_strangers(request.endpoints, request.pids)
+    for line in strangers(request.endpoints, request.pids):
+        note(line)
     with ending_as_interrupted():
         document = run(request, progress())
     print_document(document)
