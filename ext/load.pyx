@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, strerror
 
-from load_answers cimport KEPT, Answer, begin_chunks, parse_framing, take_chunks, take_head
+from load_answers cimport KEPT, NO_SIZE, Answer, begin_chunks, parse_framing, take_chunks, take_head
 from load_counts cimport (
     BUCKETS,
     EXAMPLE,
@@ -398,7 +398,9 @@ cdef class Run:
         cdef bint chunked = False
         cdef int64_t length = parse_framing(answer, &chunked, &connection.broken)
         answer.body_bytes = 0
-        if self._request(connection).is_head or answer.status == 204 or answer.status == 304:
+        if length == NO_SIZE:
+            self._lose(number, now)
+        elif self._request(connection).is_head or answer.status == 204 or answer.status == 304:
             self._end(number, now)
         elif chunked:
             connection.phase = CHUNKS

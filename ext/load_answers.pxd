@@ -23,6 +23,7 @@ cdef extern from *:
 
 cdef enum:
     KEPT = 16384
+    NO_SIZE = -2
 
 
 cdef enum ChunkState:
@@ -49,16 +50,14 @@ cdef struct Answer:
 cdef inline int take_head(Answer* answer) noexcept nogil:
     """Return 1 once the head is all there, 0 while more is to come, -1 for what is no head.
 
-    An interim answer before it is passed over.
+    Interim answers before it are passed over.
     """
-    if not find_head(answer):
-        return -1 if answer.kept == KEPT else 0
-    if 100 <= answer.status < 200:
+    while find_head(answer):
+        if not 100 <= answer.status < 200:
+            return 1 if answer.status else -1
         answer.kept -= answer.head_end
         memmove(answer.buffer, answer.buffer + answer.head_end, answer.kept)
-        if not find_head(answer):
-            return 0
-    return 1 if answer.status else -1
+    return -1 if answer.kept == KEPT else 0
 
 
 cdef inline bint find_head(Answer* answer) noexcept nogil:
@@ -85,7 +84,7 @@ cdef inline int status_of(const char* head, size_t length) noexcept nogil:
 
 
 cdef inline int64_t parse_framing(const Answer* answer, bint* chunked, bint* closes) noexcept nogil:
-    """The Content-Length, -1 without; notes a chunked body and a connection that will be closed."""
+    """The Content-Length, -1 without, NO_SIZE for what is none; notes a chunked body and the connection's end."""
     cdef const char* line = answer.buffer
     cdef const char* end = answer.buffer + answer.head_end
     cdef const char* stop = <const char*>memmem(line, answer.head_end, b"\r\n", 2)
@@ -101,6 +100,8 @@ cdef inline int64_t parse_framing(const Answer* answer, bint* chunked, bint* clo
             return found
         if (value := value_of(line, stop, b"content-length:", 15)) is not NULL:
             found = size_of(value, stop)
+            if found == NO_SIZE:
+                return found
         elif (value := value_of(line, stop, b"transfer-encoding:", 18)) is not NULL:
             chunked[0] = chunked[0] or lists(value, stop, b"chunked", 7)
         elif (value := value_of(line, stop, b"connection:", 11)) is not NULL:
@@ -121,12 +122,18 @@ cdef inline const char* value_of(
 
 
 cdef inline int64_t size_of(const char* value, const char* stop) noexcept nogil:
+    """A Content-Length: digits, and blanks behind them (RFC 9110, 8.6)."""
     cdef int64_t found = 0
+    cdef const char* first = value
     while value < stop and c"0" <= value[0] <= c"9":
         if found < MAX_SIZE:
             found = found * 10 + (value[0] - c"0")
         value += 1
-    return found
+    if value == first:
+        return NO_SIZE
+    while value < stop and is_blank(value[0]):
+        value += 1
+    return found if value == stop else NO_SIZE
 
 
 cdef inline bint lists(const char* value, const char* stop, const char* word, size_t length) noexcept nogil:

@@ -172,6 +172,8 @@ FRAMINGS = {
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n",
     "trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA:b\r\nC:d\r\n\r\n",
     "informational": b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+    "two of them": b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK,
+    "blanks": b"HTTP/1.1 200 OK\r\nContent-Length:  5 \t\r\n\r\nhello",
 }
 
 
@@ -182,6 +184,13 @@ def test_framing_is_understood_wherever_it_is_split(script: Any, answer: bytes) 
     with serving(always(*(bytes([byte]) for byte in answer))) as server:
         tally = drive(script([GET]), server, count=2)
     assert (tally.answered, tally.failed) == (2, 0)
+
+
+@pytest.mark.parametrize("size", [b"5x", b"", b"x", b"+5", b"5_0", b"-5", b"5, 5", b"0x5"])
+def test_a_size_that_is_none_is_a_wrong_answer(script: Any, size: bytes) -> None:
+    with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\nhello" % size)) as server:
+        tally = drive(script([GET]), server, count=3, connections=1)
+    assert (tally.answered, tally.failed, tally.unanswered) == (0, 3, 0)
 
 
 def test_heads_have_no_body(script: Any) -> None:

@@ -148,7 +148,7 @@ class _Reader:
             words = [word.strip(b" \t").lower() for word in value.split(b",")]
             match name.lower():
                 case b"content-length":
-                    self.left = self.body_bytes = int(value)
+                    self.left = self.body_bytes = _size_of(value)
                 case b"transfer-encoding" if b"chunked" in words:
                     self._chunks = _Chunks()
                 case b"connection":
@@ -173,6 +173,14 @@ class _Reader:
             self.left -= len(data)
             self.ended = self.left == 0
         self.kept += data[: KEPT_BYTES - len(self.kept)]
+
+
+def _size_of(value: bytes) -> int:
+    """Return a Content-Length: digits, and blanks around them (RFC 9110, 8.6).  Raises ValueError."""
+    digits = value.strip(b" \t")
+    if not digits.isdigit():
+        raise ValueError(f"{value!r} is no size")
+    return int(digits)
 
 
 class _Chunks:
