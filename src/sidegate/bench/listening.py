@@ -32,8 +32,8 @@ def strangers(endpoints: Sequence[Endpoint], pids: Mapping[str, int]) -> Iterato
         if pid is not None and listens(ProcessTree(pid).members(), endpoint.port) is False:
             yield (
                 f"--pid {endpoint.label}={pid}: neither process {pid} nor any that it started listens at "
-                f"port {endpoint.port}, where {endpoint.url} is; unless a proxy does for it, its CPU time says "
-                f"nothing of the server: `ss -ltnp sport = :{endpoint.port}` shows who listens"
+                f"port {endpoint.port}, where {endpoint.url} is; unless a proxy does for it, its CPU time "
+                f"says nothing of the server: `ss -ltnp sport = :{endpoint.port}` shows who listens"
             )
 
 
