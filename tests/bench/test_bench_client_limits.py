@@ -82,7 +82,7 @@ def test_the_cell_is_named_that_asks_for_too_many(server: MemoryS3, tmp_path: Pa
         (errno.EADDRNOTAVAIL, "this machine has no address and port left"),
     ],
 )
-@pytest.mark.parametrize("after", [0, 12], ids=["loading", "measuring"])
+@pytest.mark.parametrize("after", [0, 20], ids=["loading", "measuring"])
 def test_a_client_at_its_end_is_no_wrong_answer(
     server: MemoryS3, monkeypatch: pytest.MonkeyPatch, number: int, message: str, after: int
 ) -> None:

@@ -20,7 +20,7 @@ from sidegate.native import Script
 from sidegate.native.exchange import Exchange, Payload, Rhythm
 
 LOADING_SECONDS: Final = 300.0
-SMALL_CONNECTIONS: Final = 32
+SMALL_CONNECTIONS: Final = 16
 LARGE_CONNECTIONS: Final = 8
 AT_ONCE: Final = 1000
 """Objects whose answers are held until all of them are here: 16 MiB at most."""
