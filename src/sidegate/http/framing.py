@@ -56,8 +56,12 @@ def read_framing(version: str, framing_headers: list[Header]) -> Framing:
         keep_alive = b"close" not in tokens
     else:
         keep_alive = b"keep-alive" in tokens and b"close" not in tokens
+    length = _body_length(version, values)
+    if length is None and b"upgrade" in values and b"upgrade" in tokens:
+        # llhttp takes what follows an upgrade as another protocol, so that nobody reads the chunks.
+        raise Rejected(Reason.FRAMING, "an upgrade with a chunked body")
     return Framing(
-        length=_body_length(version, values),
+        length=length,
         keep_alive=keep_alive,
         expects_continue=_expects_continue(version, values.get(b"expect", [])),
         upgrades=b"upgrade" in values,

@@ -306,24 +306,29 @@ class Intake:
     # Heads and bodies that come through the parser.
 
     def _parse(self, data: memoryview) -> None:
-        try:
-            consumed = self._parser.feed(data)
-            while consumed < len(data) and self.body is None:
-                data = data[consumed:]
+        while True:
+            try:
                 consumed = self._parser.feed(data)
-        except Rejected as rejected:
-            self.refuse(rejected)
-            return
-        if self.body is not None:
-            if self.body.length is not None:
-                self._parser_stale = True
-                if consumed < len(data):
-                    self.body_received(bytes(data[consumed:][: self._remaining]))
-                self._begin_blocks(self.body, self.body.take_pieces())
-            else:
-                self.starved = not self.body.has_credit(len(self._receive_view))
-        elif self._last_head:
-            self.ignore()
+            except Rejected as rejected:
+                self.refuse(rejected)
+                return
+            body = self.body
+            if body is not None:
+                if body.length is not None:
+                    self._parser_stale = True
+                    begun = bytes(data[consumed:][: self._remaining])
+                    consumed += len(begun)
+                    if begun:
+                        self.body_received(begun)
+                    self._begin_blocks(body, body.take_pieces())
+                else:
+                    self.starved = not body.has_credit(len(self._receive_view))
+            elif self._last_head:
+                self.ignore()
+            # More than that is here only behind an offer to upgrade.
+            if consumed == len(data) or self._mode is not Mode.PARSE:
+                return
+            data = data[consumed:]
 
     def refuse(self, rejected: Rejected) -> None:
         """Take no more bytes, for the reason given."""
