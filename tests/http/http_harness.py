@@ -252,6 +252,7 @@ def launcher(pair: tuple[str, str]) -> Iterator[Launch]:
     yield launch
     for server in servers:
         server.close()
+    assert [server.used_bytes for server in servers] == [0] * len(servers), "memory of bodies that are gone"
 
 
 def recorded_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 import socket
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 
 import pytest
-from http_harness import Launch, Running
+from http_harness import PATIENCE_SECONDS, Launch, Running
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidegate.http.budget import Budget, Lease
 from sidegate.http.limits import Limits
-from sidegate.http.message import Request, Response
+from sidegate.http.message import Handler, Request, Response
 
 # --- the budget alone: a model of uploads under a schedule that Hypothesis chooses
 
@@ -297,4 +300,126 @@ def test_an_answer_before_the_body_was_read_frees_its_share(launch: Launch) -> N
         assert peer.ask(PUT % 3 + b"abc").status == 403
         peer.socket.shutdown(socket.SHUT_WR)
         peer.read_to_end()
+    assert server.used_bytes == 0
+
+
+# --- bytes that nobody reads
+
+ANSWER = bytes(65_536)
+ANSWER_COUNT = 256
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def long_answer(request: Request) -> Response:
+    """More than any socket takes at once."""
+    return Response(200, segments=(ANSWER for _ in range(ANSWER_COUNT)), length=ANSWER_COUNT * len(ANSWER))
+
+
+async def long_answer_later(request: Request) -> Response:
+    return long_answer(request)
+
+
+async def long_answer_begun(request: Request) -> Response:
+    await request.body.read_here()
+    return long_answer(request)
+
+
+CASES = [
+    (framing, handler)
+    for framing in ("length", "chunked", "awaited")
+    for handler in (long_answer, long_answer_later, long_answer_begun)
+    if framing != "awaited" or handler is not long_answer_begun  # who reads has the body come
+]
+
+
+def begin(framing: str, data: bytes) -> tuple[bytes, bytes]:
+    """Return what comes before the answer begins, and what comes after."""
+    here, later = data[: 200 * KIB], data[200 * KIB :]
+    if framing == "chunked":
+        return CHUNKED + frame(here, 50_000)[: -len(b"0\r\n\r\n")], frame(later, 50_000)
+    awaits = b"Expect: 100-continue\r\n\r\n" if framing == "awaited" else b"\r\n"
+    head = (PUT % len(data))[:-2] + awaits
+    return (head, data) if framing == "awaited" else (head + here, later)
+
+
+@pytest.mark.parametrize(("framing", "handler"), CASES)
+def test_what_comes_during_the_answer_takes_no_memory(launch: Launch, framing: str, handler: Handler) -> None:
+    server = launch(handler, SMALL)
+    for size, leave in ((300, None), (700, None), (300, "close"), (700, "reset")):
+        before, after = begin(framing, bytes(size * KIB))
+        peer = server.connect()
+        peer.send(before)
+        assert peer.read_head()[0] == 200
+        peer.send(after)
+        if leave is None:
+            peer.discard(ANSWER_COUNT * len(ANSWER))
+            if framing != "awaited":
+                assert peer.ask(GET, head_only=True).status == 200, "the connection goes on"
+        elif leave == "close":
+            peer.close()
+        else:
+            peer.reset()
+    server.call(server.server.drain(0.0))
+    assert server.used_bytes == 0
+
+
+def test_a_reader_that_rests_keeps_nothing_from_uploads(launch: Launch) -> None:
+    async def handler(request: Request) -> Response:
+        return long_answer(request) if request.method == "GET" else await keep(request)
+
+    data = bytes(range(256)) * 4 * KIB
+    server = launch(handler, SMALL)
+    for framing in ["length", "chunked"] * 10:
+        before, after = begin(framing, bytes(700 * KIB))
+        peer = server.connect(receive_buffer_bytes=4 * KIB)
+        peer.send(before.replace(b"PUT", b"GET", 1))
+        assert peer.read_head()[0] == 200
+        peer.send(after)
+    assert uploads(server, 4, data) == [hashlib.sha256(data).hexdigest().encode()] * 4
+    assert server.used_bytes == 0
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_requests_that_were_never_begun_keep_nothing(launch: Launch, framing: str) -> None:
+    held = threading.Event()
+
+    async def handler(request: Request) -> Response:
+        await asyncio.get_running_loop().run_in_executor(None, held.wait, 10)
+        return Response(200)
+
+    server = launch(handler, SMALL)
+    whole = CHUNKED + frame(bytes(20 * KIB), 5_000) if framing == "chunked" else PUT % 20_000 + bytes(20_000)
+    for more in (b"", begin(framing, bytes(700 * KIB))[0][: 30 * KIB]):
+        peer = server.connect()
+        peer.send(GET + whole + more)
+        wait_until(lambda: received_bytes(server) > 20_000)
+        peer.reset()
+        wait_until(lambda: not server.server.connection_count)
+    held.set()
+    server.wait_for_ends()
+    assert server.used_bytes == 0
+
+
+def received_bytes(server: Running) -> int:
+    return sum(connection._received_bytes for connection in list(server.server._service.connections))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_handler_that_fails_at_once_keeps_nothing(launch: Launch, framing: str) -> None:
+    def handler(request: Request) -> Response:
+        raise ValueError("a bug")
+
+    data = bytes(30 * KIB)
+    server = launch(handler, SMALL)
+    for count in (None, -10):
+        message = CHUNKED + frame(data, 5_000) if framing == "chunked" else PUT % len(data) + data
+        assert server.connect().ask(message[:count]).status == 500
+    server.call(server.server.drain(0.0))
     assert server.used_bytes == 0

@@ -39,6 +39,12 @@ class Puts:
     def __init__(self) -> None:
         self.begun = threading.Event()
         self.ended: list[type[BaseException] | None] = []
+        self._works = {
+            "/digest": self._digest,
+            "/refuse": self._refuse,
+            "/refuse-long": self._refuse_at_length,
+            "/boom": self._fail,
+        }
 
     def begin(self, found: Found, head: bytes, body: bytes, answer: Callable[[Outcome], None]) -> bool:
         return False
@@ -46,7 +52,7 @@ class Puts:
     def receiver(self, found: Found, head: bytes) -> ReceivePut | None:
         assert head.startswith(b"PUT %b HTTP/1.1\r\n" % found[2].encode())
         assert head.endswith(b"\r\n\r\n")
-        work = {"/digest": self._digest, "/refuse": self._refuse, "/boom": self._fail}.get(found[2])
+        work = self._works.get(found[2])
         return work and (lambda body: self._watch(work(body)))
 
     async def _watch(self, work: Coroutine[Any, Any, Response]) -> Response:
@@ -71,6 +77,9 @@ class Puts:
 
     async def _refuse(self, body: Body) -> Response:
         return Response(403, [(b"by", b"shortcut")], b"no")
+
+    async def _refuse_at_length(self, body: Body) -> Response:
+        return Response(403, segments=(bytes(1 << 16) for _ in range(256)), length=16 << 20)
 
     async def _fail(self, body: Body) -> Response:
         await body.read()
@@ -210,6 +219,24 @@ def test_a_refusal_drains_what_is_unread(launch: Launch, toy: Toy) -> None:
     peer.send(head(path=b"/refuse") + BODY[:70_000])
     assert peer.read().headers["connection"] == "close"
     assert peer.read_to_end() == b""
+
+
+@pytest.mark.parametrize("lines", [b"", b"Expect: 100-continue\r\n"])
+def test_what_comes_during_a_refusal_takes_no_memory(launch: Launch, toy: Toy, lines: bytes) -> None:
+    running = launch(handler, shortcut=toy)
+    for leave in (None, Peer.close, Peer.reset):
+        peer = running.connect()
+        peer.send(head(path=b"/refuse-long", lines=lines))
+        assert peer.read_head()[0] == 403
+        peer.send(BODY)
+        if leave is not None:
+            leave(peer)
+            continue
+        peer.discard(16 << 20)
+        if not lines:
+            assert ask(peer) == (200, "shortcut", DIGEST)
+    running.call(running.server.drain(0.0))
+    assert held_bytes(running) == 0
 
 
 def test_a_reader_that_fails_is_answered(launch: Launch, toy: Toy) -> None:

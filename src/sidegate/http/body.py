@@ -68,7 +68,6 @@ class IncomingBody:
         "_piece_bytes",
         "_pieces",
         "_pool",
-        "_read_no_more",
         "_waiter",
         "crowded",
         "expects_continue",
@@ -103,7 +102,6 @@ class IncomingBody:
         self._waiter: asyncio.Future[None] | None = None
         # Whether a reader has asked.
         self.is_wanted = False
-        self._read_no_more = False
 
     # What a handler uses.
 
@@ -187,11 +185,6 @@ class IncomingBody:
         else:
             self._lease.give(len(block))
 
-    def release(self) -> None:
-        """Give back all memory: nobody reads any more."""
-        self._read_no_more = True
-        self._lease.close()
-
     # What the budget calls.
 
     def budget_granted(self) -> None:
@@ -231,6 +224,8 @@ class IncomingBody:
 
     def has_credit(self, size_bytes: int) -> bool:
         """Whether so many more bytes may come in pieces; asks for them if not."""
+        if self.state is not BodyState.OPEN:
+            return True  # nothing of them is kept
         if self._credit_bytes < size_bytes:
             granted = self._lease.ask(size_bytes)
             # Read after: asking may make us give way, or grant what an earlier call waited for.
@@ -284,13 +279,11 @@ class IncomingBody:
             self.failure = reason
             self._pieces.clear()
             self._wake()
-        if self._read_no_more:
-            self._lease.close()
 
     def abandon(self) -> None:
-        """Drop what is unread: the response has been sent."""
+        """Give back all memory and ask for none again: nobody reads any more."""
         self.fail(Reason.ABANDONED)
-        self.release()
+        self._lease.close()
         while self._blocks:
             self.recycle(self._blocks.pop())
 

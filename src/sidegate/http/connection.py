@@ -242,14 +242,17 @@ class Connection(asyncio.BufferedProtocol):
             answer = self._handler(request)
         except Exception as error:  # noqa: BLE001 - a handler's bug must not end the connection
             self._fail(error)
+            if isinstance(request.body, IncomingBody):
+                self._release(request.body)
             return
         if type(answer) is Response:
             if answer.segments is None:
                 quick_answers.given = True
-            if isinstance(request.body, IncomingBody):
-                request.body.release()
             bodiless = request.body is NO_BODY and request.keep_alive and not self._service.draining
-            self._responder.respond(request, answer, closes=not bodiless and self._must_close(request))
+            closes = not bodiless and self._must_close(request)
+            if isinstance(request.body, IncomingBody):
+                self._release(request.body)
+            self._responder.respond(request, answer, closes=closes)
         else:
             awaitable = cast("Awaitable[Response]", answer)
             self._service.create_task(self._await_answer(awaitable, request.body))
@@ -269,7 +272,14 @@ class Connection(asyncio.BufferedProtocol):
             self._respond(response)
         finally:
             if isinstance(body, IncomingBody):
-                body.release()
+                self._release(body)
+
+    def _release(self, body: IncomingBody) -> None:
+        """Keep nothing of a body that nobody reads any more, also of what is still to come."""
+        if body is self._intake.body:
+            self._intake.discard()
+        else:
+            body.abandon()
 
     # Responses.
 
@@ -299,7 +309,6 @@ class Connection(asyncio.BufferedProtocol):
             return True
         if body.expects_continue:
             # The peer may or may not send the body now (RFC 9110 section 10.1.1).
-            body.abandon()
             return True
         unread = self._intake.owes(body)
         return unread is not None and unread > self._service.limits.drain_bytes

@@ -11,16 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from enum import Enum
-from typing import Protocol
 
-from sidegate.http.blocks import BlockPool
 from sidegate.http.body import BodyOwner, IncomingBody
-from sidegate.http.budget import Budget
 from sidegate.http.errors import Reason, Rejected
 from sidegate.http.framing import Framing
-from sidegate.http.limits import Limits
+from sidegate.http.means import Means
 from sidegate.http.message import AWAITED_NO_BODY, NO_BODY, Body, Header, Request
-from sidegate.http.parser import ParserFactory
 from sidegate.http.placement import begin_in
 from sidegate.http.pulling import Pull, pull_from
 
@@ -35,20 +31,6 @@ class Mode(Enum):
     BLOCK = "block of a body"
     DISCARD = "rest of a body nobody wants"
     IGNORE = "no more requests on this connection"
-
-
-class Means(Protocol):
-    """What the connections of a server share.
-
-    `receive_view` is one buffer for all of them: what it holds is consumed
-    within one call of `received`.
-    """
-
-    limits: Limits
-    parsers: ParserFactory
-    pool: BlockPool
-    budget: Budget
-    receive_view: memoryview
 
 
 class Intake:
@@ -299,8 +281,12 @@ class Intake:
         self.window = self._receive_view
 
     def close(self) -> None:
-        """Let go of the parser and of the buffers."""
+        """Let go of the parser, of the buffers, and of what nobody will be asked to answer."""
         self.end(Reason.PEER_GONE)
+        while self.arrived:
+            body = self.arrived.popleft().body
+            if isinstance(body, IncomingBody):
+                body.abandon()
         self._parser.close()
 
     # Heads and bodies that come through the parser.

@@ -21,6 +21,8 @@ class Body(Protocol):
     `length` is the Content-Length, 0 without a body, None when the peer
     sends chunked transfer-encoding.  `crowded` says that others wait for
     memory: the reader sets it back to False and gives back what it keeps.
+    What is unread when the handler has answered is dropped, with all that
+    is still to come: segments cannot read it.
     """
 
     length: int | None
