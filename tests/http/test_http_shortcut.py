@@ -16,6 +16,8 @@ from sidegate import scheduling
 from sidegate.http import turns
 from sidegate.http.limits import Limits
 from sidegate.http.message import FileSegment, Request, Response, Segment
+from sidegate.http.responder import Responder
+from sidegate.http.sender import Sender
 from sidegate.http.shortcut import Answer, FileAnswer, Opening, PutShortcut, StreamedAnswer
 
 FILE = os.urandom(3_000_000)
@@ -119,6 +121,37 @@ def test_a_shortcut_that_fails_leaves_the_request_to_the_handler(launch: Launch,
     peer = launch(handler, shortcut=toy).connect()
     peer.send(get(b"/s1") + get(b"/boom") + get(b"/s2"))
     assert [peer.read().body for _ in range(3)] == [b"/s1", b"/boom", b"/s2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sends"),
+    [(b"/one", (Sender, "send_file")), (b"/f", (Responder, "stream"))],
+    ids=["file", "stream"],
+)
+@pytest.mark.parametrize("behind", [get(b"/s2"), get(b"/x"), b""], ids=["plain", "other", "nothing"])
+def test_an_answer_that_cannot_be_sent_ends_the_connection(
+    launch: Launch,
+    toy: Toy,
+    monkeypatch: pytest.MonkeyPatch,
+    path: bytes,
+    sends: tuple[type, str],
+    behind: bytes,
+) -> None:
+    """The next answer would be taken for that of this request."""
+
+    def fail(*_: object) -> None:
+        raise OSError("no way")
+
+    running = launch(handler, shortcut=toy)
+    peer = running.connect()
+    assert peer.ask(get(b"/one")).body == ONE
+    monkeypatch.setattr(*sends, fail)
+    with pytest.raises((EOFError, ConnectionError)):
+        peer.ask(get(path) + behind)
+    with pytest.raises((EOFError, ConnectionError)):
+        peer.ask(get(b"/s3"))
+    monkeypatch.undo()
+    assert running.connect().ask(get(b"/one")).body == ONE
 
 
 def test_every_mixture_is_answered_in_order(launch: Launch, toy: Toy) -> None:

@@ -58,11 +58,15 @@ class PlainConnection(Connection):
         self._dispatching = True
         try:
             while start < end and self._current is None and not (self._sender.paused or service.draining):
-                found = scan(start, end)
-                if found is None:
-                    start = self._take_put(start, end)
+                try:
+                    found = scan(start, end)
+                    if found is None:
+                        start = self._take_put(start, end)
+                        break
+                    answer = shortcut.answer(found, opening)
+                except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
+                    _log.exception("a shortcut failed")
                     break
-                answer = shortcut.answer(found, opening)
                 if answer is None:
                     break
                 start = found[0]
@@ -72,8 +76,9 @@ class PlainConnection(Connection):
                     self._transport.write(answer)
                 elif type(answer) is not FileAnswer or not self._sender.send_file(answer.head, answer.file):
                     self._stream(found[2], cast("FileAnswer | StreamedAnswer", answer))
-        except Exception:  # noqa: BLE001 - the handler is asked, and answers for it
-            _log.exception("a shortcut failed")
+        except Exception:  # noqa: BLE001 - a part may have left, and the next answer must not follow it
+            _log.exception("the answer of a shortcut could not be sent")
+            self.cut()
         finally:
             self._dispatching = False
         return start
