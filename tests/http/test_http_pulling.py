@@ -481,3 +481,33 @@ def test_many_pulled_uploads_share_a_small_budget(launch: Launch) -> None:
     assert answers == [digest_of(data)] * 16
     assert reader.read_bytes > 0
     assert server.used_bytes == 0
+
+
+def test_a_handler_that_ends_with_a_pull_ends_the_connection(launch: Launch) -> None:
+    """Nobody knows how much of the body a thread has received, so what follows cannot be told from it."""
+
+    async def handler(request: Request) -> Response:
+        if request.method == "GET":
+            return Response(200)
+        await asyncio.sleep(0.05)  # the connection has received what it may meanwhile
+        while (pull := request.body.begin_pull()) is None:
+            request.body.recycle(await request.body.read())
+        with pull:
+            pull.next_block()
+        pull.abandon()
+        raise asyncio.CancelledError  # not of this task: something it waited for was cancelled
+
+    server = launch(handler, Limits(drain_seconds=300.0, linger_seconds=300.0))
+    data = data_of(5 * MIB)
+    peer = server.connect()
+    peer.send(PUT % len(data) + data)
+    answer = peer.read()
+    assert (answer.status, answer.headers["connection"]) == (500, "close")
+    peer.socket.shutdown(socket.SHUT_WR)
+    assert peer.read_to_end() == b""
+    wait_seconds = 0.0
+    while server.server.connection_count and wait_seconds < PATIENCE_SECONDS:
+        server.call(asyncio.sleep(0.01))
+        wait_seconds += 0.01
+    assert server.server.connection_count == 0
+    assert server.used_bytes == 0

@@ -305,7 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         body = request.body
         if body is NO_BODY or not isinstance(body, IncomingBody) or body.state is BodyState.FINISHED:
             return False
-        if body.state is BodyState.FAILED:
+        if body.state is BodyState.FAILED or (self._intake.lent and body is self._intake.body):
             return True
         if body.expects_continue:
             # The peer may or may not send the body now (RFC 9110 section 10.1.1).

@@ -242,8 +242,9 @@ class Intake:
     def _end_pull(self) -> None:
         """Have no thread receive the body any more."""
         pull, self._pull = self._pull, None
-        if pull is not None and not self.lent:
-            pull.close()
+        self.lent = False
+        if pull is not None:
+            pull.abandon()  # a thread may be at work
 
     def owes(self, body: Body) -> int | None:
         """How many bytes of `body` are still to come; None if unknown."""
@@ -268,7 +269,10 @@ class Intake:
             return
         self.body.abandon()
         self.starved = False
-        if self._mode is Mode.BLOCK:
+        if self.lent:
+            # What the thread has received is not told: nobody knows where the next head begins.
+            self.end(Reason.ABANDONED)
+        elif self._mode is Mode.BLOCK:
             self._drop_block()
             self._end_pull()
             self._mode = Mode.DISCARD
