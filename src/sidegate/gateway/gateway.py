@@ -65,7 +65,10 @@ HANDLERS: Mapping[Operation, Handler] = {
 } | {operation: subresources.answer for operation in Operation if is_subresource(operation)}
 
 # Clients name the same few objects again and again, in ranges and conditions.
-_parse_target = lru_cache(maxsize=4096)(parse_target)
+_remembered_target = lru_cache(maxsize=4096)(parse_target)
+_REMEMBERED_BYTES = 512
+"""Longer targets are parsed each time: whoever sends them need not be known.  As many different ones as are
+remembered take 58 MiB where each is names of two letters, the worst there is (CPython 3.11, 2026-11)."""
 
 FROM_MEMORY: Mapping[Operation, Callable[[Context, S3Request], Response | None]] = {
     _O.GET_OBJECT: reads.answer_from_memory,
@@ -124,7 +127,9 @@ class Gateway:
 
     def _understand(self, request: Request) -> S3Request:
         host = request.header(b"host") if self._base_domains else None
-        target = _parse_target(request.target, host, self._base_domains)
+        size_bytes = len(request.target) if host is None else len(request.target) + len(host)
+        parse = _remembered_target if size_bytes <= _REMEMBERED_BYTES else parse_target
+        target = parse(request.target, host, self._base_domains)
         headers = Headers(request.headers)
         if self._authorize is not None:
             self._authorize(request, target, headers)

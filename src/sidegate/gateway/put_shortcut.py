@@ -44,6 +44,8 @@ _NO_DIGEST = (None, b"UNSIGNED-PAYLOAD")
 _PAYLOAD_HEADERS = (b"content-md5", *_CHECKSUMS, b"x-amz-decoded-content-length", b"x-amz-trailer")
 # A digest that is sent empty is malformed, and none at all is not.
 _NOTHING_SENT = (None,) * len(_PAYLOAD_HEADERS)
+# RFC 6838, section 4.2: 127 letters on each side of the slash; parameters are few.
+_LONGEST_CONTENT_TYPE = 256
 # The one encoding that is not stored: it says nothing of the content.
 _FRAMING = b"aws-chunked"
 
@@ -152,9 +154,11 @@ class PutShortcut:
         """Return where a PUT goes, None to leave it."""
         bucket_name, key = split_path(found[2], found[3], self._base_domains)
         bucket = self._peek(bucket_name)
-        encoding = found[7]
+        content_type, encoding = found[6:8]
         if bucket is None or not key or (encoding is not None and encoding.lower() != _FRAMING):
             return None
+        if content_type is not None and len(content_type) > _LONGEST_CONTENT_TYPE:
+            return None  # it would be remembered
         try:
             check_key(key)
             return _PlainPut(bucket.writable(), key, self._counts_by_name.get(bucket_name))

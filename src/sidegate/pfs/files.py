@@ -76,7 +76,8 @@ def encode_record(record: FileRecord) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
+# They may be as long as the head of a request: 64 KiB, and as much encoded.
+@lru_cache(maxsize=128)
 def encode_attributes(attributes: Attributes) -> bytes:
     """Return how attributes stand at the end of a record; many files have the same."""
     parts = [encode_integer(len(attributes))]

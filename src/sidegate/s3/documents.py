@@ -24,6 +24,9 @@ from sidegate.s3.parameters import MAX_PART_NUMBER
 MAX_DOCUMENT_BYTES: Final = 8 << 20
 """Read no more of a body than this: 1000 escaped keys or 10 000 parts fit in it."""
 
+# The namespace of S3 has 39 letters, the longest of its names 20.
+_LONGEST_TAG: Final = 256
+
 # API_DeleteObjects: "The request can contain a list of up to 1,000 keys".
 MAX_DELETED_KEYS: Final = 1000
 
@@ -218,4 +221,7 @@ def _local_name(element: Element) -> str:
 
 @lru_cache(maxsize=64)
 def _local_tag(tag: str) -> str:
+    # Also so that no name as long as a document is remembered: what raises is not.
+    if len(tag) > _LONGEST_TAG:
+        raise S3Error("MalformedXML", "An element has a name that is none of a document's.")
     return tag.rpartition("}")[2]

@@ -25,6 +25,8 @@ _REPLACEMENTS = {
 }
 # RFC 3986 section 2.3, and the slash, which stays.
 _RESERVED = re.compile("[^A-Za-z0-9._~/-]+")
+# What repeats in names are spaces and single letters; a prefix may be as long as a request.
+_REMEMBERED_LETTERS = 64
 
 Encoder = Callable[[str], str]
 
@@ -63,7 +65,8 @@ def select_encoder(url: bool) -> Encoder:
 
 
 def _quote_match(match: re.Match[str]) -> str:
-    return _quote(match.group())
+    text = match.group()
+    return _quote(text) if len(text) <= _REMEMBERED_LETTERS else _quote.__wrapped__(text)
 
 
 @lru_cache(maxsize=1024)

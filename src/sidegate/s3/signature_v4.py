@@ -40,6 +40,8 @@ UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 
 _AUTHORIZATION = re.compile(r"\s*(Credential|SignedHeaders|Signature)\s*=\s*([^,\s]+)\s*(?:,|$)")
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII).fullmatch
+# Any region is accepted; none that has a key derived once for all requests is longer.
+_LONGEST_REGION = 64
 _SPACES = re.compile(r"\s+")
 
 
@@ -143,7 +145,8 @@ def _verify(request: SignedRequest, claim: Claim, payload_hash: str, secret_of: 
     canonical = canonical_request(request, claim.signed_headers, payload_hash)
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
     string_to_sign = f"{ALGORITHM}\n{claim.date}\n{claim.scope}\n{digest}"
-    key = signing_key(secret, claim.scope.day, claim.scope.region)
+    derive = signing_key if len(claim.scope.region) <= _LONGEST_REGION else signing_key.__wrapped__
+    key = derive(secret, claim.scope.day, claim.scope.region)
     computed = hmac.digest(key, string_to_sign.encode(), "sha256").hex()
     facts = {"StringToSign": string_to_sign, "CanonicalRequest": canonical}
     check_signature(claim.signature, computed, claim.scope.access_key, **facts)

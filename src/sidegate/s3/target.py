@@ -21,6 +21,9 @@ from sidegate.s3.names import check_key
 Query = Mapping[str, str]
 EMPTY_QUERY: Query = MappingProxyType({})
 
+# A name of 253 letters (RFC 1035 section 2.3.4: 255 octets on the wire), its last dot, and a port.
+_LONGEST_HOST_BYTES = 260
+
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE).match
 _UNUSUAL = re.compile(r"[^\x20-\x7e]").search
@@ -91,13 +94,19 @@ def parse_query(raw_query: bytes) -> Query:
     return query
 
 
-@lru_cache(maxsize=1024)
 def bucket_of_host(host: bytes, base_domains: tuple[str, ...]) -> str | None:
     """Return the bucket that a Host header names, or None for path style.
 
     Only a configured base domain makes a virtual host: Kubernetes service names
     have dots too.  Of nested domains the longest counts.
     """
+    # What is no host name is not kept: anyone may send it.
+    find = _bucket_of_host if len(host) <= _LONGEST_HOST_BYTES else _bucket_of_host.__wrapped__
+    return find(host, base_domains)
+
+
+@lru_cache(maxsize=1024)
+def _bucket_of_host(host: bytes, base_domains: tuple[str, ...]) -> str | None:
     name = host.decode("latin-1").lower()
     if not name.endswith("]"):
         name, colon, port = name.rpartition(":")
