@@ -364,6 +364,12 @@ def test_bodies_that_are_lent_serve_many_runs_over_the_same_connections(script: 
     bodies[0].clear()  # nothing holds them when the run is over
 
 
+@pytest.mark.parametrize("bodies", [None, []])
+def test_without_a_connection_there_is_nothing_to_drive(script: Any, bodies: list[bytearray] | None) -> None:
+    with pytest.raises(ValueError, match="no connection"):
+        script([GET]).drive([], Rhythm(0.1, 1, 0.1, False), bodies=bodies)
+
+
 @pytest.mark.parametrize(
     "bodies",
     [[], [bytearray(3)], [bytearray(3), bytearray(2)], [bytearray(3), b"abc"], [bytearray(3)] * 3],

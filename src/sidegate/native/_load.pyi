@@ -31,6 +31,6 @@ class Script:
         the payload, which the run stamps and sends, one for each socket.  Large bodies of
         answers are discarded in the kernel (MSG_TRUNC).  Runs without the GIL,
         taking it ten times a second for signals; what a handler raises ends it.
-        Raises OSError when the server cannot be reached again, ValueError for `bodies`
-        that are not enough or of another size.
+        Raises OSError when the server cannot be reached again, ValueError when there is no
+        socket, and for `bodies` that are not enough or of another size.
         """

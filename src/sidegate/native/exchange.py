@@ -107,6 +107,8 @@ class Tally:
 
 def bodies_for(count: int, template: bytes, given: Sequence[bytearray] | None) -> list[bytearray]:
     """Return a copy of the payload for each connection: those given, or new ones.  Raises ValueError."""
+    if not count:
+        raise ValueError("there is no connection to drive")
     if given is None:
         return [bytearray(template) for _ in range(count)]
     if len(given) != count:
