@@ -173,25 +173,32 @@ def lane_update_together(streams, pieces, /):
     cdef Py_buffer[STREAMS] views
     cdef Stream[STREAMS] copies
     cdef Bytes[STREAMS] data
-    cdef int count = len(streams), held = 0, i
-    if not 0 < count <= STREAMS or len(pieces) != count:
-        raise ValueError(f"one to {STREAMS} streams and as many pieces: got {len(streams)} and {len(pieces)}")
-    if len({id(stream) for stream in streams}) != count:
+    cdef tuple taken, given
+    cdef int count, held = 0, i
+    # Copies: others may change the caller's while the GIL is let go of, or while a piece gives its buffer.
+    taken, given = tuple(streams), tuple(pieces)
+    count = len(taken)
+    if not 0 < count <= STREAMS or len(given) != count:
+        raise ValueError(f"one to {STREAMS} streams and as many pieces: got {count} and {len(given)}")
+    for stream in taken:
+        if type(stream) is not LaneSha256:
+            raise TypeError(f"a {type(stream).__name__} is no stream")
+    if len({id(stream) for stream in taken}) != count:
         raise ValueError("a stream is there twice")
     try:
         for i in range(count):
-            PyObject_GetBuffer(pieces[i], &views[i], PyBUF_SIMPLE)
+            PyObject_GetBuffer(given[i], &views[i], PyBUF_SIMPLE)
             held += 1
             data[i] = Bytes(<const uint8_t*>views[i].buf, views[i].len)
         for i in range(count):
-            copies[i] = (<LaneSha256?>streams[i]).stream
+            copies[i] = (<LaneSha256>taken[i]).stream
         with nogil:
             update_all(copies, data, count)
     finally:
         for i in range(held):
             PyBuffer_Release(&views[i])
     for i in range(count):
-        (<LaneSha256>streams[i]).stream = copies[i]
+        (<LaneSha256>taken[i]).stream = copies[i]
 
 
 pairs = sha256_lanes_work() != 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -161,8 +163,38 @@ def test_there_are_as_many_pieces_as_streams_and_not_too_many(
     assert all(stream.digest() == hashlib.sha256().digest() for stream in streams)
 
 
-def test_other_objects_are_no_streams() -> None:
-    with pytest.raises((TypeError, AttributeError)):
-        load_twin("native", "sha256").update_together(
-            [load_twin("native", "sha256").Sha256(), hashlib.sha256()], [b"a", b"b"]
-        )
+@pytest.mark.parametrize("place", [0, 1])
+def test_other_objects_are_no_streams_and_nothing_is_taken(twin: Any, place: int) -> None:
+    stream = twin.Sha256()
+    streams = [stream]
+    streams.insert(place, hashlib.sha256())
+    with pytest.raises(TypeError, match="is no stream"):
+        twin.update_together(streams, [b"a", b"b"])
+    assert stream.digest() == hashlib.sha256().digest()
+
+
+def test_the_lists_may_change_meanwhile(twin: Any) -> None:
+    """Pieces this long are hashed without the GIL."""
+    data = bytes(64 << 20)
+    expected = hashlib.sha256(data).digest()
+    streams = [twin.Sha256() for _ in range(2)]
+    given_streams, given_pieces = list(streams), [data, data]
+    go_on = threading.Event()
+
+    def change() -> None:
+        go_on.wait()
+        given_streams[:] = [object()]
+        given_pieces.clear()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(30)  # it goes on when the GIL is let go of, and not before
+    try:
+        go_on.set()
+        twin.update_together(given_streams, given_pieces)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert given_pieces == []
+    assert [stream.digest() for stream in streams] == [expected] * 2

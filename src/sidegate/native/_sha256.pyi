@@ -34,5 +34,6 @@ def update_together(streams: Sequence[Sha256], pieces: Sequence[Buffer], /) -> N
 
     Where `pairs`, they are hashed side by side as far as all pieces go, for little more
     than the longest alone.  Nothing is taken when it raises: ValueError when a stream is there twice, or
-    when there are not as many pieces, and as `update` does.
+    when there are not as many pieces, TypeError for what is no stream, and as `update` does.  What becomes
+    of the two sequences meanwhile does not matter.
     """

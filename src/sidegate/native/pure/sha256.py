@@ -38,9 +38,13 @@ class Sha256:
 
 def update_together(streams: Sequence[Sha256], pieces: Sequence[Buffer], /) -> None:
     """Take more bytes into each of a few streams."""
+    streams, pieces = tuple(streams), tuple(pieces)
     count = len(streams)
     if not 0 < count <= MOST_TOGETHER or len(pieces) != count:
         raise ValueError(f"one to {MOST_TOGETHER} streams and as many pieces: got {count} and {len(pieces)}")
+    for stream in streams:
+        if type(stream) is not Sha256:
+            raise TypeError(f"a {type(stream).__name__} is no stream")
     if len({id(stream) for stream in streams}) != count:
         raise ValueError("a stream is there twice")
     views = [byte_view(piece) for piece in pieces]
