@@ -6,6 +6,7 @@
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport uint8_t, uint64_t
 
@@ -111,6 +112,8 @@ cdef class TreeCursor(Cursor):
                 return self._enter(node_id, 0)
             heads = self.load_heads(node_id)
         self.heads = <FileHeads?>heads
+        if self.name.data is NULL:
+            append(&self.name, PyBytes_AS_STRING(node_id), 1)  # room, so that no name is NULL, not even an empty one
         if not self.heads.count:
             raise misplaced_node()
         self.heads.used = True
@@ -133,7 +136,7 @@ cdef class TreeCursor(Cursor):
         read_integer(&self.reader, &shared)
         read_slice(&self.reader, &rest)
         self.name.length = <Py_ssize_t>shared
-        append(&self.name, rest.data, rest.length)  # of at least 1 KiB from the first on, so never NULL
+        append(&self.name, rest.data, rest.length)
         self.key = Slice(self.name.data, self.name.length)
         self.value = Slice(self.heads.entries.data, 0)  # not removed; `summarise` has what it says
         self.index += 1
@@ -254,10 +257,9 @@ cdef class RowCursor(Cursor):
         if self.index == len(self.rows):
             self.valid = False
             return 1
-        row = self.rows[self.index]
-        self.key_object = <bytes?>row[0]
+        key, found = self.rows[self.index]
+        self.key_object = <bytes?>key
         self.key = slice_of(self.key_object)
-        found = row[1]
         if found is None:
             self.value = Slice(NULL, 0)
         else:
@@ -270,7 +272,8 @@ cdef class RowCursor(Cursor):
         cdef Py_ssize_t low = self.index, high = len(self.rows), middle
         while low < high:
             middle = (low + high) // 2
-            if compare(slice_of(<bytes?>self.rows[middle][0]), target) < 0:
+            key, _ = self.rows[middle]
+            if compare(slice_of(<bytes?>key), target) < 0:
                 low = middle + 1
             else:
                 high = middle

@@ -277,11 +277,23 @@ def test_a_node_that_contradicts_its_parent_is_corrupt(root: bytes) -> None:
             page.collect([cursor])
 
 
-@pytest.mark.parametrize("row", [("a", b""), (b"a", "b"), (None, b""), b"a", 5])
+NO_PAIRS = [("a", b""), (b"a", "b"), (None, b""), b"a", 5, (), (b"a",), [], [b"a"], (b"a", b"b", b"c")]
+
+
+@pytest.mark.parametrize("row", NO_PAIRS)
 def test_rows_are_pairs_of_bytes(row: Any) -> None:
     page = native_index.PageScan(b"", b"", b"", 5)
-    with pytest.raises((TypeError, IndexError)):
+    with pytest.raises((TypeError, ValueError)):
         page.collect([native_index.RowCursor(lambda start, limit: [row])])
+
+
+@pytest.mark.parametrize("row", NO_PAIRS[:1] + NO_PAIRS[2:-1])
+def test_rows_gone_past_are_pairs_of_bytes(row: Any) -> None:
+    """A page that folds names sends the cursor past rows that it has not stood on."""
+    rows = [(b"a/1", b""), row]
+    page = native_index.PageScan(b"", b"", b"/", 5)
+    with pytest.raises((TypeError, ValueError)):
+        page.collect([native_index.RowCursor(lambda start, limit: rows[:limit])])
 
 
 def test_cursors_are_cursors() -> None:
