@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
+import resource
 import socket
 import sys
 
@@ -57,6 +60,63 @@ def test_a_full_channel_takes_no_connection() -> None:
     assert not hand_over(near, first)
     for one in (near, first, second):
         one.close()
+
+
+@pytest.mark.parametrize("number", [errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM])
+def test_a_system_out_of_room_takes_no_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    near, far = channel_pair()
+    with near, far:
+        monkeypatch.setattr("socket.send_fds", refuse)
+        assert not hand_over(near, near)
+        assert "cannot hand over a connection" in caplog.text
+        monkeypatch.undo()
+        assert hand_over(near, near)
+
+
+def test_a_connection_without_a_descriptor_for_it_is_counted_and_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The counts say how many connections a worker has: one that is never ended is there for ever."""
+    events: list[str] = []
+
+    async def serve() -> None:
+        near, far = channel_pair()
+        ended = asyncio.Event()
+        server = Server.unbound(lambda request: Response(200))
+
+        def fail() -> None:
+            events.append("failed")
+            ended.set()
+
+        adoption = Adoption(far, server, on_taken=lambda: events.append("taken"), on_failure=fail)
+        running = asyncio.create_task(adoption.run())
+        await asyncio.sleep(0)
+        one, other = socket.socketpair()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            assert hand_over(near, one)
+            one.close()
+            other.settimeout(20)
+            assert hear_ready(near)
+            await ended.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert other.recv(1) == b""
+        near.close()
+        await asyncio.wait_for(running, 20)
+        for each in (other, far):
+            each.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(asyncio.wait_for(serve(), 20))
+    assert events == ["taken", "failed"]
+    assert "no file descriptor left" in caplog.text
 
 
 def test_localhost_is_one_port_on_each_of_its_addresses() -> None:

@@ -33,10 +33,14 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def hand_over(channel: socket.socket, connection: socket.socket) -> bool:
-    """Give a connection away; False when the channel is full or its other end gone."""
+    """Give a connection away; False when the channel is full, its end gone or the system out of room."""
     try:
         socket.send_fds(channel, [_CONNECTION], [connection.fileno()])
     except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+        return False
+    except OSError as error:
+        # Too many descriptors on their way, or no memory (unix(7), ETOOMANYREFS; sendmsg(2), ENOBUFS).
+        _log.warning("cannot hand over a connection: %s", error.strerror or error)
         return False
     return True
 
@@ -62,7 +66,7 @@ class Adoption:
         on_taken: Callable[[], None],
         on_failure: Callable[[], None],
     ) -> None:
-        """`on_taken` is told of each connection, `on_failure` of one that was gone before it was served."""
+        """`on_taken` is told of each connection, `on_failure` of one that was lost before it was served."""
         self._channel = channel
         self._server = server
         self._on_taken = on_taken
@@ -96,9 +100,13 @@ class Adoption:
             if not data:
                 self.stop()
                 return
-            for fd in fds:
-                self._on_taken()
-                self._adopt(fd)
+            self._on_taken()
+            if fds:
+                self._adopt(fds[0])
+            else:
+                # The system has closed it (unix(7), MSG_CTRUNC), and who handed it over counts it as ours.
+                _log.warning("a connection was lost: this process has no file descriptor left")
+                self._on_failure()
 
     def _adopt(self, fd: int) -> None:
         os.set_inheritable(fd, False)
