@@ -8,10 +8,12 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
+from sidegate.errors import Unavailable
 from sidegate.gateway.threads import GATHER_COUNT, WorkThreads
 
 
@@ -23,6 +25,62 @@ def test_work_gives_its_result_or_its_error_from_another_thread() -> None:
 
     with WorkThreads(2, "test") as threads:
         asyncio.run(main(threads))
+
+
+@pytest.fixture
+def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have no thread start from the call on, as where the system has none left."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    return lambda: monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_without_any_thread_work_is_refused_and_the_next_tries_again(
+    no_more_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(threads: WorkThreads) -> None:
+        no_more_threads()
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="cannot start a thread"):
+                await asyncio.wait_for(threads.run(lambda: 1), 30)
+        assert not threads.are_busy
+        monkeypatch.undo()
+        assert await asyncio.wait_for(threads.run(lambda: 1), 30) == 1
+
+    with WorkThreads(2, "test") as threads:
+        asyncio.run(main(threads))
+
+
+def test_work_goes_on_with_the_threads_that_there_are(
+    no_more_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names: set[str] = set()
+
+    async def work(threads: WorkThreads, count: int) -> list[str]:
+        run = (
+            threads.run(lambda: names.add(threading.current_thread().name) or "done") for _ in range(count)
+        )
+        return await asyncio.wait_for(asyncio.gather(*run), 30)
+
+    async def main(threads: WorkThreads) -> None:
+        await work(threads, 1)
+        no_more_threads()
+        assert await work(threads, 5) == ["done"] * 5
+        assert not threads.are_busy
+        assert names == {"test-0"}
+        monkeypatch.undo()
+        together = threading.Barrier(3)
+        await asyncio.wait_for(
+            asyncio.gather(*(threads.run(lambda: together.wait(30)) for _ in range(3))), 30
+        )
+
+    with WorkThreads(3, "test") as threads:
+        asyncio.run(main(threads))
+    assert [record.message for record in caplog.records] == [
+        "work goes on with 1 of 3 threads: can't start new thread"
+    ]
 
 
 def test_as_many_work_at_once_as_the_limit_says_and_no_more() -> None:

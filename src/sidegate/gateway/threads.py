@@ -9,6 +9,7 @@ function 38 us against 80, with eight under way 7 us against 28; uvloop, one cor
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,8 +18,11 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from sidegate.errors import Unavailable
 from sidegate.gateway.hashing import TOGETHER_COUNT, HashStep, hash_together
 from sidegate.scheduling import give_way, work_in_background
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -89,6 +93,8 @@ class WorkThreads:
         self._threads: list[threading.Thread] = []
         # Items given and not yet done; changed on the loop's thread alone.
         self._under_way = 0
+        # The last thread that was wanted could not be started, and the log says so.
+        self._short = False
 
     def __enter__(self) -> WorkThreads:
         return self
@@ -112,11 +118,12 @@ class WorkThreads:
         together with what waits behind it, after `GATHER_COUNT` of them at most, so
         that those who wait for it go on in one turn of the loop.  What `opening`
         returns is hashed before, together with that of work that waits already.
+        Raises Unavailable when there is no thread and none can be started.
         """
         work = _Work(asyncio.get_running_loop(), function, opening, gathers=gathers)
-        self._under_way += 1
-        if self._under_way > len(self._threads) and len(self._threads) < self._limit:
+        if len(self._threads) <= self._under_way and len(self._threads) < self._limit:
             self._start_thread()
+        self._under_way += 1
         self._queue.put(work)
         try:
             return cast("T", await work.future)
@@ -135,8 +142,21 @@ class WorkThreads:
     def _start_thread(self) -> None:
         number = len(self._threads)
         thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # what pthread_create(3) refuses has no kind of its own
+            if not self._threads:
+                raise Unavailable(
+                    f"cannot start a thread: {error}",
+                    remedy="allow the process more threads (ulimit -u, pids.max of its cgroup) or memory",
+                ) from error
+            # Those that are there do it, one after another; the next work tries again.
+            if not self._short:
+                _log.warning("work goes on with %d of %d threads: %s", number, self._limit, error)
+            self._short = True
+            return
+        self._short = False
         self._threads.append(thread)
-        thread.start()
 
     def _work(self) -> None:
         if self._niceness:
