@@ -200,11 +200,14 @@ async def repeat(
 ) -> None:
     """Have `run` do blocking `action` in a thread again and again, until cancelled.
 
-    What it raises on purpose is logged, and the next round tries again.
+    What goes wrong is logged, and the next round tries again.
     """
     while True:
         await asyncio.sleep(every_seconds)
-        await run(partial(_attempt, action))
+        try:
+            await run(partial(_attempt, action))
+        except (SidegateError, RuntimeError) as error:  # no thread could be started for it
+            _log.warning("%s", error)
 
 
 @contextmanager
@@ -230,3 +233,6 @@ def _attempt(action: Callable[[], object]) -> None:
         action()
     except SidegateError as error:
         _log.warning("%s", error)
+    except Exception:  # noqa: BLE001 - whatever it is, the next round tries again
+        # A full disk, or an error of ours: without it the work would never be attempted again.
+        _log.exception("periodic work has failed, and is tried again")
