@@ -162,6 +162,34 @@ def test_drain_cuts_what_is_left_after_the_grace(launch: Launch) -> None:
         peer.read()
 
 
+def test_drain_says_what_it_waits_for(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A write that cannot be cut short is waited for beyond the grace, and not in silence."""
+    monkeypatch.setattr("sidegate.http.server.PATIENCE_SECONDS", 0.05)
+    begun, written = threading.Event(), threading.Event()
+
+    async def handler(request: Request) -> Response:
+        begun.set()
+        writing = asyncio.ensure_future(asyncio.to_thread(written.wait, 20))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+        return Response(200)
+
+    running = launch(handler)
+    peer = running.connect()
+    peer.send(GET % b"")
+    assert begun.wait(10)
+    draining = asyncio.run_coroutine_threadsafe(running.server.drain(0.01), running.loop)
+    with pytest.raises(TimeoutError):
+        draining.result(0.5)
+    assert "waits for what cannot be cut short: 1 handlers, 0 small writes" in caplog.text
+    written.set()
+    draining.result(10)
+
+
 def test_drain_waits_for_a_handler_whose_peer_is_gone(launch: Launch) -> None:
     slow = Slow()
     running = launch(slow)

@@ -7,6 +7,7 @@ It installs no signal handlers and may run in any thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,11 @@ from sidegate.http.service import Service
 from sidegate.http.shortcut import Shortcut
 
 BACKLOG = 1024
+
+PATIENCE_SECONDS = 5.0
+"""What was cut may take so long to end before the log says what is waited for."""
+
+_log = logging.getLogger("sidegate.http")
 
 
 class Server:
@@ -123,7 +129,8 @@ class Server:
 
         Idle connections get a FIN at once, busy ones `Connection: close`
         with their response; whatever is left after the grace is cut, and the
-        handlers' tasks are cancelled.
+        handlers' tasks are cancelled.  A write that has begun is waited for, however
+        long it takes: what it writes to is closed behind this.  The log then says so.
         """
         service = self._service
         service.draining = True
@@ -138,5 +145,16 @@ class Server:
                 task.cancel()
             for connection in list(service.connections):
                 connection.abort()
-            await service.empty.wait()
+            await self._await_the_rest()
         service.close()
+
+    async def _await_the_rest(self) -> None:
+        service = self._service
+        try:
+            await asyncio.wait_for(service.empty.wait(), PATIENCE_SECONDS)
+        except TimeoutError:
+            writes = service.puts.under_way if service.puts is not None else 0
+            _log.warning(
+                "waits for what cannot be cut short: %d handlers, %d small writes", len(service.tasks), writes
+            )
+            await service.empty.wait()
