@@ -151,6 +151,35 @@ def test_docstrings_begin_with_one_short_sentence() -> None:
     assert wrong == []
 
 
+READ_THE_ENVIRONMENT = ("app.py", "worker.py", "cli/", "native/")
+# It starts servers of others, with the environment that it has itself.
+HANDS_IT_ON = "bench/servers.py"
+
+
+def reads_environment(node: ast.AST) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in names for alias in node.names)
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in names
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    )
+
+
+def test_the_environment_is_read_where_all_is_put_together() -> None:
+    """As ARCHITECTURE.md says: everything else has it handed in."""
+    modules = {path.relative_to(ROOT / "src/sidegate").as_posix(): path for path in MODULES}
+    readers = {
+        name
+        for name, path in modules.items()
+        if any(reads_environment(node) for node in ast.walk(parsed(path)))
+    }
+    assert HANDS_IT_ON in readers
+    assert {name for name in readers if not name.startswith(READ_THE_ENVIRONMENT)} == {HANDS_IT_ON}
+
+
 def test_nothing_is_left_unfinished() -> None:
     assert [
         line for line in lines_matching(UNFINISHED) if not line.startswith("tests/test_repository.py")

@@ -6,6 +6,7 @@ Gives the job runner its gateways and runs the open gateway.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -174,6 +175,7 @@ def _open_gateway(
             parser=settings.parser,
             md5_tags=settings.md5_tags,
             grace_seconds=SIDECAR_GRACE_SECONDS,
+            environment=os.environ,
         )
         return GatewayThread(store, job_session, options)
     order = Order(
@@ -279,6 +281,7 @@ async def _serve(store: Store, settings: ServeSettings, on_ready: Callable[[str]
         loop=settings.loop,
         parser=settings.parser,
         md5_tags=settings.md5_tags,
+        environment=os.environ,
     )
     async with running_gateway(store, GeneralNamespace(store), options, activity) as server:
         on_ready(_endpoint(*server.address))

@@ -225,14 +225,15 @@ class Place:
     report_fd: int
 
 
-def serve_as_worker(place: Place, order_text: str) -> None:
+def serve_as_worker(place: Place, order_text: str, environment: Mapping[str, str]) -> None:
     """Serve what the supervisor hands over, until it ends or SIGTERM comes; see `worker`."""
     order = Order.decode(order_text)
     tune_process()
     row = Tally(place.tally_fd, place.count, COLUMNS + CELLS).rows[place.number - 1]
     with Store.open(Path(order.directory), durability=order.durability) as store:
         namespace = _namespace(store, order.session)
-        loops.run(_serve(store, order, namespace, place, row), order.loop)
+        served = _serve(store, order, namespace, place, row, environment)
+        loops.run(served, order.loop)
 
 
 def _namespace(store: Store, session: SessionOrder | None) -> Namespace:
@@ -247,7 +248,14 @@ def _namespace(store: Store, session: SessionOrder | None) -> Namespace:
     )
 
 
-async def _serve(store: Store, order: Order, namespace: Namespace, place: Place, row: memoryview) -> None:
+async def _serve(
+    store: Store,
+    order: Order,
+    namespace: Namespace,
+    place: Place,
+    row: memoryview,
+    environment: Mapping[str, str],
+) -> None:
     def count(column: int) -> None:
         row[column] += 1
 
@@ -259,6 +267,7 @@ async def _serve(store: Store, order: Order, namespace: Namespace, place: Place,
         md5_tags=order.md5_tags,
         grace_seconds=order.grace_seconds,
         worker=str(place.number),
+        environment=environment,
     )
     accepted = Elsewhere(partial(count, ENDED))
     activity = Activity(row[COLUMNS:])

@@ -8,6 +8,7 @@ ends, which it also does when the supervisor is killed, or until SIGTERM.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 
@@ -23,7 +24,7 @@ def main() -> int:
     channel = socket.socket(fileno=channel_fd)
     channel.setblocking(False)
     try:
-        serve_as_worker(Place(number, count, channel, tally_fd, report_fd), order)
+        serve_as_worker(Place(number, count, channel, tally_fd, report_fd), order, os.environ)
     except SidegateError as error:
         logging.getLogger("sidegate").error("%s", error)
         return 1

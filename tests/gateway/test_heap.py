@@ -10,10 +10,10 @@ import sys
 import pytest
 
 ANSWERS = """
-import resource, sys
+import os, resource, sys
 from sidegate.gateway.heap import keep_freed_memory
 
-print(keep_freed_memory() if sys.argv[1] == "kept" else None)
+print(keep_freed_memory(os.environ) if sys.argv[1] == "kept" else None)
 
 def answer():
     return [b"x" * 300_000 for _ in range(4)]

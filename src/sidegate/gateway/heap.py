@@ -10,7 +10,6 @@ threshold"), so that it depended on what came before.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,7 +20,7 @@ _VARIABLES: Final = frozenset({"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
-def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
+def keep_freed_memory(environment: Mapping[str, str]) -> bool:
     """Set both bounds of this process for good; return whether they are set.
 
     They are not where the environment does, or the C library has none.  With them the heap

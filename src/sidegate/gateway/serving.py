@@ -11,9 +11,9 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sidegate.errors import SidegateError, Unavailable
@@ -61,6 +61,8 @@ class Options:
     grace_seconds: float = GRACE_SECONDS
     worker: str | None = None
     """Who answers, where there are several: told by the health check."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """That of the process: it may say how freed memory is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ async def running_gateway(
                 shortcut=gateway.shortcut,
                 budget=context.budget,
             )
-        keep_freed_memory()
+        keep_freed_memory(options.environment)
         look = asyncio.create_task(
             repeat(store.chunks.packs.drop_removed, REMOVED_PACKS_SECONDS, threads.run)
         )
