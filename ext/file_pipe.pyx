@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True
 """Parts of files to sockets, through a pipe or behind a head.
 
 `sidegate/native/pure/file_pipe.py` defines what it does.
@@ -128,11 +129,14 @@ cdef class FilePipe:
         self.reader, self.writer, self.sink = open_pipe(room_bytes)
 
     def __dealloc__(self):
-        self.close()
+        close_pipe((self.reader, self.writer, self.sink))
 
     def close(self):
-        descriptors = self.reader, self.writer, self.sink
-        self.reader = self.writer = self.sink = -1
+        # No descriptor is closed twice: its number may be another's by then. Not for the calls of a
+        # `send` beside it: whoever lets go of the GIL lets go of this, too. A pipe belongs to one thread.
+        with cython.critical_section(self):
+            descriptors = self.reader, self.writer, self.sink
+            self.reader = self.writer = self.sink = -1
         close_pipe(descriptors)
 
     @property

@@ -27,7 +27,8 @@ class SharedPipe:
         pipe = self._pipe
         if pipe is not None and not pipe.closed:
             return pipe
-        if pipe is None and not self._given_up:
+        self._pipe = None  # one that could not be emptied is closed, and says nothing of the next
+        if not self._given_up:
             try:
                 self._pipe = FilePipe(ROOM_BYTES)
             except OSError:
