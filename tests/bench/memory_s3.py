@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-LATE_SECONDS = 1.0
+LATE_SECONDS = 5.0
 ERROR = "<Error><Code>{}</Code><Message>as told</Message></Error>"
 
 
