@@ -6,7 +6,7 @@ A server may be busy for a moment: what it did not take is sent again, a few tim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +14,7 @@ from sidegate.bench import plans
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Refused
 from sidegate.bench.corpus import LISTED_BODY, SMALL_BYTES, Scale, Stored, listed_key
+from sidegate.bench.places import Tell
 from sidegate.bench.target import Target
 from sidegate.bench.wrong_answers import shown_answer
 from sidegate.native import Script
@@ -29,8 +30,6 @@ PAUSES_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
 TOLD_SECONDS: Final = 5.0
 _FINAL: Final = frozenset({b"400", b"401", b"403", b"404", b"405", b"409", b"411", b"412", b"413", b"501"})
 """Statuses that would be the same again."""
-
-Tell = Callable[[str], None]
 
 
 def load(target: Target, cells: Sequence[Cell], scale: Scale, tell: Tell) -> None:

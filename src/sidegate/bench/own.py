@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Final
 from sidegate.bench import goals
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Refused
-from sidegate.bench.client_limits import fault_of
+from sidegate.bench.client_limits import allow_connections, fault_of
 from sidegate.bench.codec import codec_of
 from sidegate.bench.corpus import large_object, plain_object
 from sidegate.bench.document import Document, document_of
@@ -25,6 +25,7 @@ from sidegate.bench.goals import Verdict, judge
 from sidegate.bench.loading import load
 from sidegate.bench.page_cache import write_back
 from sidegate.bench.peers import ESSENTIAL, KEYS, Peer, installed
+from sidegate.bench.places import Tell
 from sidegate.bench.placing import on_cores
 from sidegate.bench.processes import ProcessTree
 from sidegate.bench.results import Result
@@ -38,15 +39,13 @@ from sidegate.bench.warm_pool import WarmPool
 from sidegate.bench.workers import find_workers, move_to_cores
 from sidegate.errors import SidegateError
 
-Tell = Callable[[str], None]
-
 DURABLE_CELLS: Final = frozenset({"put-4k", "put-1m", "put-64m"})
 ANONYMOUS_CELLS: Final = frozenset({"head", "get-4k", "put-4k"})
 """Where verifying a signature is a large part of a request."""
 
 WRITING_CELLS: Final = frozenset({"put-1m", "put-64m"})
 BUCKET: Final = "sidegate-bench"
-MAX_SERVERS: Final = 12
+_MOST_SERVERS: Final = 12
 """Of a run at most: three of ours, three bare ones, and the peers with keys and without."""
 
 
@@ -76,6 +75,7 @@ def run_self(
     with_peers: bool = True,
 ) -> OwnRun:
     """Measure ours, the bare server and the peers that are installed."""
+    allow_connections(cells, settings.connections, _MOST_SERVERS)
     # Servers are given paths below it, and some look for those below another folder.
     place = (folder or Path(tempfile.gettempdir())).resolve()
     peers = installed() if with_peers else []

@@ -21,6 +21,7 @@ CLAIM_SECONDS: Final = 20.0
 """How long a server may be silent that is asked for a place: with one that hangs nothing is lost yet."""
 
 Tell = Callable[[str], None]
+"""Gets what happens in a run, line by line."""
 
 
 @dataclass(frozen=True, slots=True)

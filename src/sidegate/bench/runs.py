@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from sidegate.bench.cells import Cell
 from sidegate.bench.client import Client
+from sidegate.bench.client_limits import allow_connections
 from sidegate.bench.document import Document, document_of
 from sidegate.bench.endpoints import Endpoint
 from sidegate.bench.loading import load
@@ -71,6 +72,7 @@ def run(request: Request, tell: Tell) -> Document:
     the document.
     """
     request.check()
+    allow_connections(request.cells, request.settings.connections, len(request.endpoints))
     left_behind: list[str] = []
 
     def tell_left(line: str) -> None:

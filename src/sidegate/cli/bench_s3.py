@@ -95,7 +95,6 @@ def command(
     `sidegate serve` --finish-after never, so that it makes no commit meanwhile.
     """
     from sidegate.bench.cells import measured_anywhere
-    from sidegate.bench.client_limits import allow_connections
     from sidegate.bench.listening import strangers
     from sidegate.bench.runs import run
 
@@ -110,7 +109,6 @@ def command(
         raise click.UsageError("name at least one server, as http://HOST:PORT", ctx)
     request = _request(urls, **given)
     check_files(json=json_path, html=html_path)
-    allow_connections(request.cells, request.settings.connections, len(request.endpoints))
     for line in strangers(request.endpoints, request.pids):
         note(line)
     with ending_as_interrupted():

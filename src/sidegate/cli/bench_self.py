@@ -78,9 +78,8 @@ def command(
         return
     if not sys.platform.startswith("linux"):
         raise Unsupported("`bench self` pins processes to cores, which works on Linux only")
-    from sidegate.bench.client_limits import allow_connections
     from sidegate.bench.corpus import scale_named
-    from sidegate.bench.own import MAX_SERVERS, run_self
+    from sidegate.bench.own import run_self
     from sidegate.bench.rounds import Settings
 
     settings = make_settings(
@@ -92,7 +91,6 @@ def command(
     )
     chosen = choose_cells(cells, CELLS)
     check_files(json=json_path, html=html_path)
-    allow_connections(chosen, settings.connections, MAX_SERVERS)
     with ending_as_interrupted():
         run = run_self(chosen, settings, progress(), folder=folder, with_peers=not no_peers)
     if show_all:
